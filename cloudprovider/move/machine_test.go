@@ -71,9 +71,8 @@ func (f *fleet) node(name string, labels map[string]string, workloads ...string)
 
 // pod is a pod of a Deployment, Ready since a moment.
 func pod(workload string, ready time.Time) *corev1.Pod {
-	controls := true
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: workload + "-7f-x", Labels: map[string]string{"pod-template-hash": "7f"},
-		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: workload + "-7f", Controller: &controls}}},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: workload + "-7f", Controller: new(true)}}},
 		Spec: corev1.PodSpec{NodeName: "its node"},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(ready)}}}}

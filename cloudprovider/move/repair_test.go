@@ -29,9 +29,9 @@ func condition(text string, since time.Time) corev1.NodeCondition {
 	return corev1.NodeCondition{Type: corev1.NodeConditionType(name), Status: corev1.ConditionStatus(status), Reason: reason, LastTransitionTime: metav1.NewTime(since)}
 }
 
-// member is a node of a group, in the zone a.
+// member is a node of a group without pods, in the zone a.
 func member(name string, of *group.Group, conditions ...corev1.NodeCondition) Node {
-	return Node{Group: of, Instance: &group.Instance{ID: "i-" + name, Type: "m5.large", Zone: "a", Lifecycle: "InService"},
+	return Node{Group: of, Instance: &group.Instance{ID: "i-" + name, Type: "m5.large", Zone: "a", Lifecycle: "InService"}, Pods: func() []*corev1.Pod { return nil },
 		Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(ago(24 * time.Hour))},
 			Status: corev1.NodeStatus{Conditions: conditions}}}
 }
@@ -303,9 +303,6 @@ func TestRebootedNodeIsReplacedIfThatDoesNotHelp(t *testing.T) {
 				n.Status.Conditions = []corev1.NodeCondition{c}
 			}
 			nodes := append(healthy(web, 9), n)
-			for at := range nodes {
-				nodes[at].Pods = func() []*corev1.Pod { return nil }
-			}
 			d := m.Decide(Cluster{Nodes: nodes, LeftAlone: func(Node) bool { return false }}, ago(-time.Duration(minute)*time.Minute))
 			for _, c := range d.Changes {
 				if c.State == nil {
@@ -338,9 +335,6 @@ func TestKeptNodeIsRebootedLater(t *testing.T) {
 			n.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true"
 		}
 		nodes := append(healthy(web, 9), n)
-		for at := range nodes {
-			nodes[at].Pods = func() []*corev1.Pod { return nil }
-		}
 		d := m.Decide(Cluster{Nodes: nodes, LeftAlone: func(Node) bool { return false }}, noon.Add(time.Duration(minute)*time.Minute))
 		for _, c := range d.Changes {
 			s = *c.State
@@ -367,9 +361,6 @@ func TestNoNodeIsRebootedWhileTooManyAreUnhealthy(t *testing.T) {
 				n = n.with(s)
 			}
 			nodes = append(nodes, n)
-		}
-		for at := range nodes {
-			nodes[at].Pods = func() []*corev1.Pod { return nil }
 		}
 		d := m.Decide(Cluster{Nodes: nodes, LeftAlone: func(Node) bool { return false }}, noon.Add(after))
 		for _, c := range d.Changes {
@@ -403,9 +394,6 @@ func TestRebootCountsAsAMove(t *testing.T) {
 		return n
 	}
 	nodes := append(healthy(web, 18), broken("a").with(State{Step: Rebooting, Boot: "1", Began: noon}), broken("b"))
-	for at := range nodes {
-		nodes[at].Pods = func() []*corev1.Pod { return nil }
-	}
 	d := (&Machine{Reasons: []Reason{newRepair(t)}, Budgets: budgets}).Decide(Cluster{Nodes: nodes, LeftAlone: func(Node) bool { return false }}, noon)
 	assert.Empty(t, d.Changes)
 	assert.Equal(t, HeldBudget, d.Held["b"].Hold)
@@ -455,11 +443,7 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 			first := member("bad-0", web, condition("Ready=False", ago(time.Hour)))
 			nodes = append(nodes, first)
 			for n := 1; n < tt.bad; n++ {
-				since := time.Hour
-				if tt.since > 0 {
-					since = tt.since
-				}
-				nodes = append(nodes, member(fmt.Sprint("bad-", n), web, condition("Ready=False", ago(since))))
+				nodes = append(nodes, member(fmt.Sprint("bad-", n), web, condition("Ready=False", ago(cmp.Or(tt.since, time.Hour)))))
 			}
 			r.See(nodes, noon)
 			got := r.answer(first, noon)

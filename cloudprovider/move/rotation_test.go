@@ -15,8 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-var now = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
-
 const day = 24 * time.Hour
 
 // aged is a node of that age, as its group launches them.
@@ -24,7 +22,7 @@ func aged(age time.Duration, uid string) Node {
 	g := &group.Group{Name: "g", Zones: []string{"us-west-2a", "us-west-2b"}, Tags: map[string]string{},
 		Instances:  []group.Instance{{ID: "i-1", Type: "m5.large", Zone: "us-west-2a", Lifecycle: "InService", Origin: "lt-1 version 3"}},
 		LaunchSpec: &launchspec.LaunchSpec{Next: []string{"lt-1 version 3"}, Types: []launchspec.Type{{Name: "m5.large"}}}}
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: types.UID(uid), CreationTimestamp: metav1.NewTime(now.Add(-age))}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: types.UID(uid), CreationTimestamp: metav1.NewTime(noon.Add(-age))}}
 	return Node{Node: node, Group: g, Instance: &g.Instances[0]}
 }
 
@@ -97,7 +95,7 @@ func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 			for _, change := range tt.change {
 				change(&n)
 			}
-			got, due := Rotate{MaxAge: 100 * day, Image: func(string) string { return tt.image }}.Due(n, now)
+			got, due := Rotate{MaxAge: 100 * day, Image: func(string) string { return tt.image }}.Due(n, noon)
 			diff := cmp.Diff(tt.want, got)
 			assert.Truef(t, diff == "" && due == (tt.want != Why{}), "due %t (-want +got):\n%s", due, diff)
 		})
@@ -109,7 +107,7 @@ func TestNodeWithAnOlderImageIsNotAsItShouldBe(t *testing.T) {
 	for image, judged := range map[string]bool{"ami-1": false, "ami-2": true} {
 		n := aged(10*time.Minute, "uid")
 		n.Group.LaunchSpec.NextImages, n.Instance.ImageID = []string{"ami-2"}, image
-		_, due := Rotate{}.Due(n, now)
+		_, due := Rotate{}.Due(n, noon)
 		assert.Falsef(t, due, "%s: due", image)
 		assert.Equalf(t, judged, Rotate{}.Judged(n), "%s: as it should be", image)
 	}
@@ -159,7 +157,7 @@ func TestRotationByAge(t *testing.T) {
 			for _, change := range tt.change {
 				change(&n)
 			}
-			got, due := Rotate{MaxAge: tt.most}.Due(n, now)
+			got, due := Rotate{MaxAge: tt.most}.Due(n, noon)
 			diff := cmp.Diff(tt.want, got)
 			assert.Truef(t, diff == "" && due == (tt.want != Why{}), "due %t (-want +got):\n%s", due, diff)
 		})
@@ -171,7 +169,7 @@ func TestNodesThatWereLaunchedTogetherAgeApart(t *testing.T) {
 	for n := range 1000 {
 		for percent := range due {
 			node := aged(time.Duration(90+percent)*day, fmt.Sprintf("5c3b5b0e-6f2e-4d0c-9d0a-%012x", n))
-			if _, is := (Rotate{MaxAge: 100 * day}).Due(node, now); is {
+			if _, is := (Rotate{MaxAge: 100 * day}).Due(node, noon); is {
 				due[percent]++
 			}
 		}

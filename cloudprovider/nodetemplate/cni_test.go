@@ -41,12 +41,10 @@ func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 		{name: "a tag tells", in: Input{CNI: prefixes, Tags: map[string]string{resourcesPrefix + "pods": "40"}}, types: []string{"m5.large"}, want: 40, otherwise: SourceTag},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := tt.in
-			in.Group, in.Members = "g", members(t, tt.types...)
-			if in.Nodegroup == nil {
-				in.Nodegroup = eks
+			if tt.in.Nodegroup == nil {
+				tt.in.Nodegroup = eks
 			}
-			template, _ := Build(in)
+			template, _ := building(t, tt.in, tt.types...)
 			want := tt.otherwise
 			if want == "" {
 				want = SourceCNI
@@ -56,11 +54,6 @@ func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 				"%d pods from %q (%s), want %d from %q", pods, source.Kind, source.Detail, tt.want, want)
 		})
 	}
-}
-
-func TestSelfCountingNodesIgnoreCNI(t *testing.T) {
-	template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), CNI: CNI{PrefixDelegation: true, CustomNetworking: true}})
-	assert.EqualValues(t, 29, template.Capacity.Pods().Value(), "pods on a node of no managed group, want the plain 29")
 }
 
 // The t3.medium of kOps in testdata/real_nodes.csv leaves pods 3857272Ki.

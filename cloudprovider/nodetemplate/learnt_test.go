@@ -301,11 +301,10 @@ func TestNodeBehindOthersIsRefused(t *testing.T) {
 }
 
 func TestTaintsAndDevicesAreNotLearnt(t *testing.T) {
-	node := realM5Large(amounting("cpu", "4", "3920m"), amounting("memory", "15919124Ki", "14902292Ki"), func(n *corev1.Node) {
-		n.Spec.Taints = []corev1.Taint{{Key: "node.cilium.io/agent-not-ready", Effect: corev1.TaintEffectNoExecute}, {Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule}}
-		n.Status.Capacity["nvidia.com/gpu"], n.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("0"), resource.MustParse("0")
-		n.Status.Capacity["example.com/device"], n.Status.Allocatable["example.com/device"] = resource.MustParse("3"), resource.MustParse("3")
-	})
+	node := realM5Large(amounting("cpu", "4", "3920m"), amounting("memory", "15919124Ki", "14902292Ki"), amounting("nvidia.com/gpu", "0", "0"),
+		amounting("example.com/device", "3", "3"), func(n *corev1.Node) {
+			n.Spec.Taints = []corev1.Taint{{Key: "node.cilium.io/agent-not-ready", Effect: corev1.TaintEffectNoExecute}, {Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule}}
+		})
 	template, _ := Build(Input{Group: "g", Members: members(t, "g4dn.xlarge"), Learnt: learnt("g4dn.xlarge", node)})
 	assert.Empty(t, template.Taints, "taints, want none")
 	gpus := template.Capacity["nvidia.com/gpu"]
@@ -316,24 +315,21 @@ func TestTaintsAndDevicesAreNotLearnt(t *testing.T) {
 }
 
 func TestImpossibleFiguresAreIgnored(t *testing.T) {
-	set := func(capacity, allocatable string, name corev1.ResourceName) func(*corev1.Node) {
-		return amounting(name, capacity, allocatable)
-	}
 	plain, _ := Build(learntM5Large(t))
 	for _, tt := range []struct {
 		name   string
 		change func(*corev1.Node)
 	}{
-		{"more memory than EC2 sells", set("9Gi", "7Gi", "memory")},
-		{"far less memory", set("6000000Ki", "5000000Ki", "memory")},
-		{"more CPU", set("4", "2", "cpu")},
-		{"less than half of the CPUs", set("900m", "800m", "cpu")},
-		{"hardly any of its memory for pods", set("7845568Ki", "3900000Ki", "memory")},
-		{"hardly any of its CPUs for pods", set("2", "900m", "cpu")},
-		{"more allocatable than there is", set("7Gi", "7.5Gi", "memory")},
-		{"no memory", set("7Gi", "0", "memory")},
-		{"below zero", set("2", "-1", "cpu")},
-		{"beyond all numbers", set("9e18", "9e18", "memory")},
+		{"more memory than EC2 sells", amounting("memory", "9Gi", "7Gi")},
+		{"far less memory", amounting("memory", "6000000Ki", "5000000Ki")},
+		{"more CPU", amounting("cpu", "4", "2")},
+		{"less than half of the CPUs", amounting("cpu", "900m", "800m")},
+		{"hardly any of its memory for pods", amounting("memory", "7845568Ki", "3900000Ki")},
+		{"hardly any of its CPUs for pods", amounting("cpu", "2", "900m")},
+		{"more allocatable than there is", amounting("memory", "7Gi", "7.5Gi")},
+		{"no memory", amounting("memory", "7Gi", "0")},
+		{"below zero", amounting("cpu", "2", "-1")},
+		{"beyond all numbers", amounting("memory", "9e18", "9e18")},
 		{"nothing at all", func(n *corev1.Node) { n.Status.Capacity, n.Status.Allocatable = nil, nil }},
 	} {
 		template, problems := Build(learntM5Large(t, realM5Large(tt.change)))

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	corev1 "k8s.io/api/core/v1"
 )
 
 // An m5.large has 2 vCPUs, 8 GiB and 3 interfaces of 10 addresses, which address 29 pods.
@@ -56,31 +55,6 @@ func TestPodsExpression(t *testing.T) {
 		got, ok := e.pods(m5)
 		assert.Falsef(t, ok == tt.unclear || e.Understood() == tt.unclear || ok && got != tt.want,
 			"%.60q is %d, understood %t, want %d", tt.expression, got, ok, tt.want)
-	}
-}
-
-// nodeadm reserves memory for the result of the expression, and gives kubelet maxPods of the NodeConfig beside it.
-func TestMemoryIsReservedForResultOfPodsExpression(t *testing.T) {
-	for _, tt := range []struct {
-		name     string
-		data     UserData
-		family   AMIFamily
-		pods     int64
-		reserved int64 // pods for which memory is reserved
-	}{
-		{name: "no expression", family: AL2023, data: UserData{MaxPods: 110}, pods: 110, reserved: 29},
-		{name: "an expression alone", family: AL2023, data: UserData{PodsExpression: "110"}, pods: 110, reserved: 110},
-		{name: "fewer", family: AL2023, data: UserData{PodsExpression: "max_pods - 9"}, pods: 20, reserved: 20},
-		{name: "beside a number of pods", family: AL2023, data: UserData{PodsExpression: "110", MaxPods: 50}, pods: 50, reserved: 110},
-		{name: "no number of pods", family: AL2023, data: UserData{PodsExpression: "max_pods - 29"}, pods: 29, reserved: 29},
-		{name: "not understood", family: AL2023, data: UserData{PodsExpression: "gpus * 2"}, pods: 29, reserved: 110},
-		{name: "not understood, beside a larger number", family: AL2023, data: UserData{PodsExpression: "gpus * 2", MaxPods: 150}, pods: 150, reserved: 150},
-	} {
-		template, _ := Build(Input{Group: "g", AMIFamily: tt.family, Members: members(t, "m5.large"), UserData: &tt.data})
-		assert.Equalf(t, tt.pods, value(template.Capacity, corev1.ResourcePods), "%s: pods", tt.name)
-		kept := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
-		want := (255 + 11*tt.reserved + 100) * mib
-		assert.Equalf(t, want, kept, "%s: %d MiB kept from pods, want %d MiB", tt.name, kept/mib, want/mib)
 	}
 }
 

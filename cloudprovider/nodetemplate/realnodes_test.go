@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	stdcmp "cmp"
 	"encoding/csv"
 	"flag"
 	"fmt"
@@ -133,7 +134,7 @@ func TestTemplatesNeverPromiseMoreThanRealNodesHave(t *testing.T) {
 			derived += int(min(n.pods, 1))
 		}
 		fmt.Fprintln(table, strings.Join(slices.Concat(
-			[]string{n.instanceType, dash(n.image)}, pods, pair(n.allocCPUMillis, ours.allocCPUMillis),
+			[]string{n.instanceType, stdcmp.Or(n.image, "-")}, pods, pair(n.allocCPUMillis, ours.allocCPUMillis),
 			triple(n.memoryKiB, ours.memoryKiB), triple(n.allocMemoryKiB, ours.allocMemoryKiB),
 			triple(n.allocDiskBytes/mib, ours.allocDiskBytes/mib), []string{n.note},
 		), "\t"))
@@ -171,13 +172,6 @@ func TestOwnReservationsAreLearntFromFirstNode(t *testing.T) {
 			"%s: the template is %+v after the first node, want %+v", n.instanceType, ours, n)
 	}
 	require.True(t, tried != 0, "no node with reservations of its own")
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 func pair(real, ours int64) []string {

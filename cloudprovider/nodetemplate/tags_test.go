@@ -30,8 +30,6 @@ func declared(d Declared) Declared {
 // p begins the keys.
 const p = "k8s.io/cluster-autoscaler/node-template/"
 
-func ptr[T any](v T) *T { return &v }
-
 // Every form that the stock provider acts on, as its code reads them.
 func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 	resources := func(name corev1.ResourceName, quantity string) Declared {
@@ -72,18 +70,18 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 		{key: p + "resources/nvidia.com/mig-1g.5gb", value: "7", want: resources("nvidia.com/mig-1g.5gb", "7")},
 		{key: p + "resources/smarter-devices/fuse", value: "1k", want: resources("smarter-devices/fuse", "1k")},
 
-		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "0.4", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(0.4)}}},
-		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "5e-1", want: Declared{Options: Options{ScaleDownUtilizationThreshold: ptr(0.5)}}},
-		{key: p + "autoscaling-options/scaledowngpuutilizationthreshold", value: ".3", want: Declared{Options: Options{ScaleDownGPUUtilizationThreshold: ptr(0.3)}}},
-		{key: p + "autoscaling-options/scaledownunneededtime", value: "1h30m", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(90 * time.Minute)}}},
-		{key: p + "autoscaling-options/scaledownunneededtime", value: "0", want: Declared{Options: Options{ScaleDownUnneededTime: ptr(time.Duration(0))}}},
-		{key: p + "autoscaling-options/scaledownunreadytime", value: "20m", want: Declared{Options: Options{ScaleDownUnreadyTime: ptr(20 * time.Minute)}}},
-		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "true", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: ptr(true)}}},
-		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "F", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: ptr(false)}}},
+		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "0.4", want: Declared{Options: Options{ScaleDownUtilizationThreshold: new(0.4)}}},
+		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "5e-1", want: Declared{Options: Options{ScaleDownUtilizationThreshold: new(0.5)}}},
+		{key: p + "autoscaling-options/scaledowngpuutilizationthreshold", value: ".3", want: Declared{Options: Options{ScaleDownGPUUtilizationThreshold: new(0.3)}}},
+		{key: p + "autoscaling-options/scaledownunneededtime", value: "1h30m", want: Declared{Options: Options{ScaleDownUnneededTime: new(90 * time.Minute)}}},
+		{key: p + "autoscaling-options/scaledownunneededtime", value: "0", want: Declared{Options: Options{ScaleDownUnneededTime: new(time.Duration(0))}}},
+		{key: p + "autoscaling-options/scaledownunreadytime", value: "20m", want: Declared{Options: Options{ScaleDownUnreadyTime: new(20 * time.Minute)}}},
+		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "true", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: new(true)}}},
+		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "F", want: Declared{Options: Options{IgnoreDaemonSetsUtilization: new(false)}}},
 
 		// The stock provider knows the names of these two, and ignores them.
-		{key: p + "autoscaling-options/maxnodeprovisiontime", value: "20m", want: Declared{Options: Options{MaxNodeProvisionTime: ptr(20 * time.Minute)}}},
-		{key: p + "autoscaling-options/maxnodestartuptime", value: "5m", want: Declared{Options: Options{MaxNodeStartupTime: ptr(5 * time.Minute)}}},
+		{key: p + "autoscaling-options/maxnodeprovisiontime", value: "20m", want: Declared{Options: Options{MaxNodeProvisionTime: new(20 * time.Minute)}}},
+		{key: p + "autoscaling-options/maxnodestartuptime", value: "5m", want: Declared{Options: Options{MaxNodeStartupTime: new(5 * time.Minute)}}},
 
 		// Not about the template.
 		{key: "k8s.io/cluster-autoscaler/enabled", value: "true"},
@@ -177,7 +175,7 @@ func TestDoubtfulTagsAreUsedAndReported(t *testing.T) {
 		Labels:    map[string]string{"team": "a"},
 		Resources: corev1.ResourceList{"cpu": resource.MustParse("2")},
 		Taints:    []corev1.Taint{{Key: "dedicated", Value: "b", Effect: "NoExecute"}},
-		Options:   Options{ScaleDownUtilizationThreshold: ptr(50.0)},
+		Options:   Options{ScaleDownUtilizationThreshold: new(50.0)},
 	}
 	assert.Empty(t, cmp.Diff(want, got), "ParseTags() differs (-want +got)")
 	var reported []string

@@ -46,18 +46,3 @@ func TestUserDataSetsReservations(t *testing.T) {
 		})
 	}
 }
-
-func TestUserDataMayTellNotToCountAddresses(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		data UserData
-		want int64
-	}{
-		{name: "addresses count", want: 29},
-		{name: "they do not", data: UserData{IgnoreAddresses: true}, want: 110},
-		{name: "a number is set", data: UserData{IgnoreAddresses: true, MaxPods: 50}, want: 50},
-	} {
-		template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), UserData: &tt.data})
-		assert.Equalf(t, tt.want, template.Capacity.Pods().Value(), "%s: pods", tt.name)
-	}
-}

@@ -17,7 +17,7 @@ import (
 func TestMinimumComesEarlierByTheTimeOfTheLastNodes(t *testing.T) {
 	tag := group.TagSchedule + "soon"
 	w := newWorld(t, onAWS(t, awsworld.Group("seen", "m5.large", 0, 0, 9, map[string]string{awsworld.Template + "label/pool": "seen"}),
-		awsworld.Group("new", "m5.large", 0, 0, 9, nil), awsworld.Group("old", "m5.large", 0, 1, 9, nil)), options(), true)
+		awsworld.Group("new", "m5.large", 0, 0, 9, nil), awsworld.Group("old", "m5.large", 0, 1, 9, nil)), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	pod := waiting("web-0", "web", "1")
 	pod.Spec.NodeSelector = map[string]string{"pool": "seen"}

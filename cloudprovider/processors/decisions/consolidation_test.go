@@ -13,13 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/ptr"
 
@@ -48,7 +45,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 		c.InstanceTypes = []fakeaws.InstanceType{{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192}}
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
 	}, large, awsworld.Group("small", "m5.large", 0, small, 5, map[string]string{move.TagBudget: "100%"}))
-	w := newMovingWorld(t, on, o, true, m)
+	w := newMovingWorld(t, on, o, m)
 	for _, group := range []string{"big", "small"} {
 		for i, n := range w.ready(group) {
 			n.Labels = map[string]string{"disk": group, corev1.LabelHostname: n.Name, corev1.LabelTopologyZone: awsworld.ZoneA}
@@ -58,6 +55,15 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 		}
 	}
 	return w
+}
+
+// changePods changes all pods in the cache.
+func (w *world) changePods(change func(*corev1.Pod)) {
+	for _, o := range w.factory.Core().V1().Pods().Informer().GetIndexer().List() {
+		pod := o.(*corev1.Pod).DeepCopy()
+		change(pod)
+		w.put(pod)
+	}
 }
 
 // untilConsolidated runs loops, ten seconds apart, until the report is as wanted.
@@ -125,62 +131,46 @@ func TestNodeWhoseInstanceEndsHoldsNoConsolidation(t *testing.T) {
 		big.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "copy-logs", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(time.Hour)}}
 	})
 	w.loop() // takes the taints of an earlier leader off
-	n, err := w.client.CoreV1().Nodes().Get(t.Context(), "big-0", metav1.GetOptions{})
-	require.NoError(t, err)
+	n := w.stored("big-0")
 	moves := move.State{Reason: move.Rotation, Step: move.Placing, Began: w.clock.Now(), Since: w.clock.Now()}
 	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, moves.Text())
 	n.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(w.clock.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
-	n, err = w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
+	n, err := w.client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	w.put(n)
 	require.NoError(t, w.NodeGroup("big").DeleteNodes([]*corev1.Node{n}))
 	w.untilSizes("0 big, 2 small")
 }
 
-// slow is a rule that takes its time, as the scheduler's filters do in a large cluster.
-type slow time.Duration
-
-func (slow) Name() string { return "Slow" }
-
-func (s slow) Drainable(*drainability.DrainContext, *corev1.Pod, *framework.NodeInfo) drainability.Status {
-	time.Sleep(time.Duration(s))
-	return drainability.NewUndefinedStatus()
-}
-
+// The scheduler's filters take their time in a large cluster, as this rule does.
 func TestPlanIsTriedForLongerInALargeCluster(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")
-	w.consolidation.Rules = append(rules.Rules{slow(40 * time.Millisecond)}, w.consolidation.Rules...)
+	w.consolidation.Rules = append(rules.Rules{look(func(string) { time.Sleep(40 * time.Millisecond) })}, w.consolidation.Rules...)
 	w.untilSizes("0 big, 2 small")
 }
 
 // The pod of a large node fits on a small one. That comes first, and no other group launches.
 func TestCheaperNodeReplacesADearOne(t *testing.T) {
+	// The new node registered some time ago, and the core takes it for one that starts.
 	for name, age := range map[string]time.Duration{"launched": 0, "slow to start": 11 * time.Minute, "from a warm pool": 72 * time.Hour} {
-		t.Run(name, func(t *testing.T) { cheaperReplaces(t, age) })
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 1, 0, "1500m")
+			w.untilSizes("1 big, 1 small")
+			w.loopTimes(3)
+			require.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "",
+				"%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
+			fresh := w.ready("small")[0]
+			fresh.CreationTimestamp = metav1.NewTime(w.clock.Now().Add(-age))
+			fresh.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}} // which goes a moment after the node is Ready
+			w.join(fresh)
+			for range 3 {
+				n := w.node(w.loop(), "big-0")
+				require.Truef(t, n.Move != nil && n.Move.Hold == string(move.HeldStarting), "move %+v, want it to wait for its new node", n.Move)
+			}
+			w.change(fresh, func(n *corev1.Node) { n.Spec.Taints = nil })
+			w.untilSizes("0 big, 1 small")
+		})
 	}
-}
-
-// cheaperReplaces has a new node that registered some time ago. The core takes it for one that starts.
-func cheaperReplaces(t *testing.T, age time.Duration) {
-	w := newDearWorld(t, 1, 0, "1500m")
-	w.untilSizes("1 big, 1 small")
-	for range 3 {
-		w.loop()
-	}
-	require.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "",
-		"%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
-	fresh := w.ready("small")[0]
-	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now().Add(-age))
-	fresh.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}} // which goes a moment after the node is Ready
-	w.join(fresh)
-	for range 3 {
-		n := w.node(w.loop(), "big-0")
-		require.Truef(t, n.Move != nil && n.Move.Hold == string(move.HeldStarting), "move %+v, want it to wait for its new node", n.Move)
-	}
-	fresh = fresh.DeepCopy()
-	fresh.Spec.Taints = nil
-	w.update(fresh)
-	w.untilSizes("0 big, 1 small")
 }
 
 // New pods come to a node that goes only where no other node has room, until the plan fails: its room is there for pods that wait.
@@ -190,10 +180,8 @@ func TestNodeOfAConsolidationGetsNewPodsLast(t *testing.T) {
 	untilTainted := func(want ...corev1.TaintEffect) {
 		t.Helper()
 		w.untilConsolidated(func(*decision.Report) bool {
-			n, err := w.client.CoreV1().Nodes().Get(t.Context(), "big-0", metav1.GetOptions{})
-			require.NoError(t, err)
 			var got []corev1.TaintEffect
-			for _, taint := range n.Spec.Taints {
+			for _, taint := range w.stored("big-0").Spec.Taints {
 				if taint.Key == move.Taint {
 					got = append(got, taint.Effect)
 				}
@@ -396,11 +384,7 @@ func TestInterruptedPodsComeBeforeAConsolidation(t *testing.T) {
 func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	w := newDearWorld(t, 0, 2, "900m")
 	w.put(noneMayGo())
-	for i := range 2 {
-		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "900m", fmt.Sprint("small-", i))
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-		w.put(pod)
-	}
+	w.changePods(asksForRestart)
 	from, to := "small-0", "small-1"
 	held := func(r *decision.Report) bool {
 		n := w.node(r, from)
@@ -413,9 +397,7 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 		return held(r) && w.restarts() == 1
 	})
 	w.Eventually(func() string { // the clock runs ahead of the cache
-		n, err := w.factory.Core().V1().Nodes().Lister().Get(from)
-		require.NoError(t, err)
-		if s, _ := move.StateOf(n); s.Restarted.IsZero() {
+		if s, _ := move.StateOf(w.cached(from)); s.Restarted.IsZero() {
 			return fmt.Sprintf("the cache has %+v", s)
 		}
 		return ""
@@ -431,19 +413,13 @@ func TestConsolidationLeavesItsRoomToANewPod(t *testing.T) {
 	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
-// noneMayGo is a disruption budget of all pods that lets none go.
-func noneMayGo() *policyv1.PodDisruptionBudget {
-	return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}}
-}
-
 // A restart of one Deployment would not help the other pod of the node.
 func TestBudgetOfAnotherPodKeepsItsNode(t *testing.T) {
 	w := newDearWorld(t, 0, 2, "500m")
 	w.put(noneMayGo())
 	for i := range 2 {
 		pod := running(fmt.Sprint("asking-", i), fmt.Sprint("asking-set-", i), "100m", fmt.Sprint("small-", i))
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
+		asksForRestart(pod)
 		w.put(pod)
 	}
 	w.stays("0 big, 2 small", 20)
@@ -456,10 +432,8 @@ func (w *world) comesAndStays(set, node string) {
 	fresh := running("new", set, "900m", node)
 	fresh.CreationTimestamp = metav1.NewTime(w.clock.Now())
 	w.put(fresh)
-	n, err := w.factory.Core().V1().Nodes().Lister().Get(node)
-	require.NoError(w.T, err)
 	for after, may := range map[time.Duration]bool{59 * time.Minute: false, 2 * time.Hour: true} {
-		on := move.Node{Node: n, Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
+		on := move.Node{Node: w.cached(node), Pods: func() []*corev1.Pod { return []*corev1.Pod{fresh} }}
 		assert.Equalf(w.T, may, w.consolidation.Reason.MayGo(on, time.Minute, w.clock.Now().Add(after)), "the new pod moves again after %s", after)
 	}
 }
@@ -486,9 +460,7 @@ func TestConsolidationLeavesPodsThatWereEvicted(t *testing.T) {
 			w := newDearWorld(t, 0, 3, "900m")
 			w.consolidation.Reason.On = false
 			w.loop() // takes the taints of an earlier leader off
-			cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-0")
-			require.NoError(t, err)
-			evicted := evict(w, cached.DeepCopy())
+			evicted := evict(w, w.cached("small-0"))
 			w.untilConsolidated(func(*decision.Report) bool { return evicted(w) })
 			w.comesAndStays("small-set-0", "small-1")
 		})
@@ -552,20 +524,18 @@ func TestPlanChangesNothing(t *testing.T) {
 		},
 		"a budget of 0": func(w *world) { w.machine.Budgets = parseBudgets(t, "consolidation:0") },
 	} {
-		t.Run(name, func(t *testing.T) { planChangesNothing(t, change) })
-	}
-}
-
-func planChangesNothing(t *testing.T, change func(*world)) {
-	w := newDearWorld(t, 0, 3, "900m")
-	change(w)
-	r := w.untilConsolidated(func(r *decision.Report) bool {
-		return r.Spend.Consolidation != nil && len(r.Spend.Consolidation.Plans) > 0
-	})
-	w.stays("0 big, 3 small", 5)
-	assert.Nil(t, w.consolidation.Reason.Plan)
-	if p := r.Spend.Consolidation.Plans[0]; len(p.Nodes) != 1 || p.NewNode != "" || p.Saving != p.PerHour || p.Saving <= 0 || p.Begun {
-		t.Errorf("plan %+v, want one node that saves its price", p)
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 0, 3, "900m")
+			change(w)
+			r := w.untilConsolidated(func(r *decision.Report) bool {
+				return r.Spend.Consolidation != nil && len(r.Spend.Consolidation.Plans) > 0
+			})
+			w.stays("0 big, 3 small", 5)
+			assert.Nil(t, w.consolidation.Reason.Plan)
+			if p := r.Spend.Consolidation.Plans[0]; len(p.Nodes) != 1 || p.NewNode != "" || p.Saving != p.PerHour || p.Saving <= 0 || p.Begun {
+				t.Errorf("plan %+v, want one node that saves its price", p)
+			}
+		})
 	}
 }
 
@@ -599,16 +569,8 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newDearWorld(t, 0, 2, "500m")
-			cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-1")
-			require.NoError(t, err)
-			other := cached.DeepCopy()
-			other.Labels[corev1.LabelTopologyZone] = "cn-northwest-1b"
-			w.update(other)
-			for i := range 2 {
-				pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
-				tt.change(pod)
-				w.put(pod)
-			}
+			w.change(w.cached("small-1"), func(n *corev1.Node) { n.Labels[corev1.LabelTopologyZone] = "cn-northwest-1b" })
+			w.changePods(tt.change)
 			w.stays("0 big, 2 small", 10)
 			if w.consolidation.KeepSpread = false; tt.spread {
 				w.clock.Step(time.Hour) // the plan that was refused is made again
@@ -738,9 +700,7 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 func TestConsolidationLaunchesOnceForPodsAndRoom(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "2")
 	w.consolidation.Horizon = 4 * time.Hour
-	cached, err := w.factory.Core().V1().Nodes().Lister().Get("big-0")
-	require.NoError(t, err)
-	big := cached.DeepCopy()
+	big := w.cached("big-0")
 	for _, amounts := range []corev1.ResourceList{big.Status.Allocatable, big.Status.Capacity} {
 		amounts[corev1.ResourceCPU] = resource.MustParse("7910m")
 	}

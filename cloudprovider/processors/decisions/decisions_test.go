@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -44,9 +43,9 @@ import (
 func TestAnswersAreByName(t *testing.T) {
 	var groups []fakeaws.AutoScalingGroup
 	for n := range 8 {
-		groups = append(groups, awsworld.Group(named(n), "m5.large", 0, 0, 5, nil))
+		groups = append(groups, awsworld.Group(fmt.Sprint("group-", n), "m5.large", 0, 0, 5, nil))
 	}
-	w := newWorld(t, onAWS(t, groups...), options(), true)
+	w := newWorld(t, onAWS(t, groups...), options())
 	w.put(waiting("big-1", "big", "64"))
 	r := w.loop()
 	var names []string
@@ -57,7 +56,7 @@ func TestAnswersAreByName(t *testing.T) {
 }
 
 func TestPodThatNoGroupHelps(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("full", "m5.large", 0, 0, 0, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("full", "m5.large", 0, 0, 0, nil)), options())
 	w.put(waiting("big-1", "big", "64"), waiting("big-2", "big", "64"))
 	r := w.loop()
 	assert.Truef(t, r.Loop.Number == 1 && r.Loop.Trigger == "test" && r.Loop.Result.Message == "no group helps 2 pending pods",
@@ -85,7 +84,7 @@ func TestPodThatNoGroupHelps(t *testing.T) {
 }
 
 func TestScaleUp(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil)), options())
 	w.put(waiting("one", "web", "1"), waiting("two", "web", "1"), waiting("big", "big", "64"))
 	r := w.loop()
 	p := w.pod(r, "one")
@@ -124,7 +123,7 @@ func TestScaleUp(t *testing.T) {
 }
 
 func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options())
 	node := w.ready("small")[0]
 	w.join(node)
 	w.put(waiting("one", "web", "1"))
@@ -152,7 +151,7 @@ func TestSchedulerThatDoesNotUseTheRoom(t *testing.T) {
 
 // The core takes a node with a start-up taint for starting, whatever its kubelet says.
 func TestNodeWithAStartupTaintStarts(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options())
 	node := w.ready("small")[0]
 	node.CreationTimestamp = metav1.Now()
 	node.Spec.Taints = []corev1.Taint{{Key: taints.StartupTaintPrefix + "cni", Effect: corev1.TaintEffectNoSchedule}}
@@ -170,7 +169,7 @@ func TestNodeWithAStartupTaintStarts(t *testing.T) {
 func TestLoopWithoutAReadyNodeNamesTheFlag(t *testing.T) {
 	o := options()
 	o.ScaleUpFromZero = false
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o)
 	assert.Contains(t, w.loop().Loop.Result.Message, "--scale-up-from-zero=false")
 	w.join(w.ready("small")...)
 	assert.Equal(t, decision.CodeFits, w.loop().Loop.Result.Code)
@@ -179,7 +178,7 @@ func TestLoopWithoutAReadyNodeNamesTheFlag(t *testing.T) {
 func TestLoopWithoutAGroupSaysSo(t *testing.T) {
 	other := awsworld.Group("small", "m5.large", 0, 1, 5, nil)
 	delete(other.Tags, awsworld.EnabledTag)
-	w := newWorld(t, onAWS(t, other), options(), true)
+	w := newWorld(t, onAWS(t, other), options())
 	for _, w.seen.Remote = range []bool{false, true} {
 		got := w.loop().Loop.Result
 		assert.Truef(t, got.Code == decision.CodeNoGroups && strings.Contains(got.Remedy, "--asg-region"), "result %+v, of a plugin: %t", got, w.seen.Remote)
@@ -191,7 +190,7 @@ func TestLimitOfNodesIsTheCause(t *testing.T) {
 	for _, ready := range []int{2, 1} {
 		o := options()
 		o.MaxNodesTotal, o.EnforceNodeGroupMinSize = 2, true
-		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, true)
+		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o)
 		for at, n := range w.ready("small") {
 			if at >= ready {
 				n.Status.Conditions[0].Status, n.CreationTimestamp = corev1.ConditionFalse, metav1.NewTime(time.Now().Add(-time.Hour))
@@ -209,7 +208,7 @@ func TestLimitOfNodesIsTheCause(t *testing.T) {
 }
 
 func TestSeveralScaleUpsOfOneLoop(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("large", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("large", "g4dn.xlarge", 0, 0, 5, nil)), options())
 	w.put(waiting("one", "web", "1"), waiting("two", "web", "1500m"), waiting("big", "big", "3"))
 	r := w.loop()
 	for pod, group := range map[string]string{"one": "small", "two": "small", "big": "large"} {
@@ -232,7 +231,7 @@ func TestSeveralScaleUpsOfOneLoop(t *testing.T) {
 }
 
 func TestFailedLaunch(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options())
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.put(waiting("one", "web", "1"))
 	r := w.loop()
@@ -253,7 +252,7 @@ func TestFailedLaunch(t *testing.T) {
 // AWS goes on trying to launch what the group lacks. Another node would exceed the maximum.
 func TestGroupAtItsMaximumThatAWSCannotFillIsFull(t *testing.T) {
 	now := testclock.NewFakeClock(time.Now())
-	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 3, 3, nil)), options(), true, func(o *asg.Options) { o.Clock = now })
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 3, 3, nil)), options(), func(o *asg.Options) { o.Clock = now })
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	state, _ := w.AWS.Group("dry")
 	require.NoError(t, w.AWS.Reclaim(state.Instances[0].ID))
@@ -288,7 +287,7 @@ func TestGroupAtItsMaximumThatAWSCannotFillIsFull(t *testing.T) {
 }
 
 func TestGroupIsTriedAgainAfterTheLongerOfItsPauses(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options())
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	require.Error(t, w.Grow("dry", 1))
 	unknown := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed"}
@@ -299,7 +298,7 @@ func TestGroupIsTriedAgainAfterTheLongerOfItsPauses(t *testing.T) {
 
 // AWS accepts a higher desired capacity, and reports the failure of the launch afterwards.
 func TestLaunchThatFailsLater(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), true, func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity })
+	w := newWorld(t, onAWS(t, awsworld.Group("dry", "m5.large", 0, 0, 5, nil)), options(), func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity })
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.put(waiting("one", "web", "1"))
 	r := w.loop()
@@ -314,57 +313,37 @@ func TestLaunchThatFailsLater(t *testing.T) {
 	})
 }
 
-// The core gives an instance up only where its group may have one node less.
+// The core gives an instance up only where its group may have one node less. Elsewhere somebody else ends it.
 func TestInstanceWithoutANodeStaysWhereItsGroupMayHaveNoFewer(t *testing.T) {
 	const ends, stays = " (--max-node-provision-time)", ", and stays, because its group may have no fewer nodes"
 	for name, tt := range map[string]struct {
 		least  int
 		tags   map[string]string
 		forced bool
-		want   string // at the end of its reason
+		want   string // at the end of the reason of both instances
+		gone   int    // instances given up
 	}{
-		"above the minimum":                  {want: ends},
-		"at the minimum":                     {least: 1, want: stays},
-		"at the minimum, to go all the same": {least: 1, forced: true, want: ends},
+		"above the minimum":                  {want: ends, gone: 2},
+		"one above the minimum":              {least: 1, want: ends, gone: 1},
+		"at the minimum":                     {least: 2, want: stays},
+		"at the minimum, to go all the same": {least: 2, forced: true, want: ends, gone: 2},
 		"paused":                             {tags: map[string]string{group.TagPaused: "scale-down"}, want: stays},
 		"paused, to go all the same":         {tags: map[string]string{group.TagPaused: "scale-down"}, forced: true, want: stays},
 	} {
 		o := options()
 		o.ForceDeleteLongUnregisteredNodes = tt.forced
-		w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", tt.least, 1, 5, tt.tags)), o, true)
-		w.loop()
-		w.at = w.at.Add(10 * time.Minute)
-		r := w.loop()
-		require.Lenf(t, r.Nodes, 1, "%s", name)
-		got := r.Nodes[0].Reason
-		assert.Truef(t, strings.Contains(got.Message, "is given up at ") == (tt.want == ends) && strings.HasSuffix(got.Message, tt.want) &&
-			strings.Contains(got.Remedy, "terminate-instance-in-auto-scaling-group") == (tt.want == stays), "%s: %+v", name, got)
-	}
-}
-
-// Where its group may have no fewer nodes, somebody else ends the instance.
-func TestOnlyInstancesThatTheCoreEndsAreGivenUp(t *testing.T) {
-	for name, tt := range map[string]struct {
-		least  int
-		tags   map[string]string
-		forced bool
-		want   int // instances given up
-	}{
-		"above the minimum":                  {want: 2},
-		"one above the minimum":              {least: 1, want: 1},
-		"at the minimum":                     {least: 2},
-		"at the minimum, to go all the same": {least: 2, forced: true, want: 2},
-		"paused, to go all the same":         {tags: map[string]string{group.TagPaused: "scale-down"}, forced: true},
-	} {
-		o := options()
-		o.ForceDeleteLongUnregisteredNodes = tt.forced
-		w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", tt.least, 2, 5, tt.tags)), o, true)
+		w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", tt.least, 2, 5, tt.tags)), o)
 		w.loop()
 		late := w.View().Group("a").Instances
-		for range 2 {
-			w.at = w.at.Add(10 * time.Minute)
-			w.loop()
+		w.at = w.at.Add(10 * time.Minute)
+		r := w.loop()
+		require.Lenf(t, r.Nodes, 2, "%s", name)
+		for _, n := range r.Nodes {
+			assert.Truef(t, strings.Contains(n.Reason.Message, "is given up at ") == (tt.want == ends) && strings.HasSuffix(n.Reason.Message, tt.want) &&
+				strings.Contains(n.Reason.Remedy, "terminate-instance-in-auto-scaling-group") == (tt.want == stays), "%s: %+v", name, n.Reason)
 		}
+		w.at = w.at.Add(10 * time.Minute)
+		w.loop()
 		for _, i := range late {
 			_ = w.AWS.Reclaim(i.ID) // an error says that it is terminated already
 		}
@@ -378,7 +357,7 @@ func TestOnlyInstancesThatTheCoreEndsAreGivenUp(t *testing.T) {
 			}
 			return ""
 		})
-		assert.Lenf(t, entries(w.record.Report(), decision.ScaleDown), tt.want, "%s", name)
+		assert.Lenf(t, entries(w.record.Report(), decision.ScaleDown), tt.gone, "%s", name)
 	}
 }
 
@@ -386,17 +365,15 @@ func TestOnlyInstancesThatTheCoreEndsAreGivenUp(t *testing.T) {
 func newUnlistedWorld(t *testing.T, o config.AutoscalingOptions, groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
 	on := awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Delays.Listed = fakeaws.Duration(time.Hour) }, groups...)
-	return newWorld(t, on, o, true, func(a *asg.Options) { a.LaunchMode = asg.LaunchDesiredCapacity })
+	return newWorld(t, on, o, func(a *asg.Options) { a.LaunchMode = asg.LaunchDesiredCapacity })
 }
 
 // AWS refuses a launch for good after the loop that asked for it is over. The node of an earlier launch comes all the same.
 func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 	small := awsworld.Group("small", "m5.large", 0, 0, 5, nil)
-	for comes, w := range map[bool]*world{false: newUnlistedWorld(t, options(), small), true: newWorld(t, onAWS(t, small), options(), true)} {
+	for comes, w := range map[bool]*world{false: newUnlistedWorld(t, options(), small), true: newWorld(t, onAWS(t, small), options())} {
 		w.put(waiting("one", "web", "1"))
-		for range 2 { // the second loop sees the instance
-			w.loop()
-		}
+		w.loopTimes(2) // the second loop sees the instance
 		for _, tt := range []struct {
 			launch asg.Launch
 			want   decision.PodState
@@ -420,7 +397,7 @@ func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 
 // Another group lacks capacity in the pool of this one, whose own launch failed for a cause that lasts. Hours later it may be mended.
 func TestOldFailureIsNoCauseOfACoolDown(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil)), options())
 	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
 	require.Error(t, w.Grow("a", 1))
 	w.seen.Launched(asg.Launch{Group: "b", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration})
@@ -461,7 +438,7 @@ func TestOneRefusedLaunchOfSeveralLeavesTheOthers(t *testing.T) {
 
 // The race detector sees whether a reader and the loop use anything at the same time.
 func TestReaderBesideTheLoop(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 9, nil), awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 9, nil), awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil)), options())
 	w.join(w.ready("small")...)
 	w.put(running("here", "here", "100m", "small-0"))
 	done := make(chan struct{})
@@ -492,12 +469,12 @@ func TestReaderBesideTheLoop(t *testing.T) {
 func TestPodThatIsNotLookedForHasNoAnswers(t *testing.T) {
 	o := options()
 	o.NewPodScaleUpDelay = 10 * time.Minute
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), o, true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), o)
 	w.put(waiting("young", "web", "1"))
 	p := w.pod(w.loop(), "young")
 	assert.Truef(t, p.State == decision.PodDelayed && p.Search == -1, "pod %+v, want it delayed, without a search", p)
 
-	w = newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), options(), true)
+	w = newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), options())
 	ahead := waiting("ahead", "web", "1")
 	ahead.CreationTimestamp = metav1.NewTime(time.Now().Add(time.Hour)) // by the API server's clock
 	w.put(ahead)
@@ -507,7 +484,7 @@ func TestPodThatIsNotLookedForHasNoAnswers(t *testing.T) {
 
 // The maximum of the group is dealt out to its zones. A zone without a share may take another zone's.
 func TestZoneWithoutShareCanGrow(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Divided("web", "m5.large", 0, 3, 4), awsworld.Divided("full", "m5.large", 0, 3, 3)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Divided("web", "m5.large", 0, 3, 4), awsworld.Divided("full", "m5.large", 0, 3, 3)), options())
 	r := w.loop()
 	for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
 		g := w.group(r, "web/"+zone)
@@ -521,7 +498,7 @@ func TestZoneWithoutShareCanGrow(t *testing.T) {
 // AZRebalance runs, and two zones offer none of the types. All of these are problems of one Auto Scaling group.
 func TestBlockedZoneNamesItsOwnProblem(t *testing.T) {
 	w := newWorld(t, awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Offerings = map[string][]string{"m5.large": {awsworld.ZoneA}} },
-		awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 9, nil), "abc")), options(), true)
+		awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 9, nil), "abc")), options())
 	w.NeedZones("one")
 	for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneC} {
 		pod := waiting(zone, zone, "1")
@@ -553,17 +530,13 @@ func TestBlockedZoneNamesItsOwnProblem(t *testing.T) {
 }
 
 func TestNodesThatStayAndGo(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 5, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 5, 5, nil)), options())
 	nodes := w.ready("small")
 	starting := nodes[3]
 	starting.CreationTimestamp.Time = time.Now()
 	starting.Status.Conditions[0].Status = corev1.ConditionFalse
-	lone := running("lone", "lone", "100m", "small-1")
-	lone.OwnerReferences = nil
 	w.join(nodes...) // the core taints them in the API server
-	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: lone.Labels}}})
-	w.put(running("busy", "busy", "1500m", "small-0"), lone, running("kept", "kept", "100m", "small-4"), awsworld.Node("alien", "aws:///cn-northwest-1a/i-00000000000000000"))
+	w.put(noneMayGo(), running("busy", "busy", "1500m", "small-0"), bare("lone", "small-1"), running("kept", "kept", "100m", "small-4"), awsworld.Node("alien", "aws:///cn-northwest-1a/i-00000000000000000"))
 	w.loop()
 	w.at = w.at.Add(time.Minute)
 	r := w.loop()
@@ -603,7 +576,7 @@ func TestNodesThatStayAndGo(t *testing.T) {
 
 // The core of a plugin decides in its own process, and the plugin does not know which nodes have pods.
 func TestNodesOfAPluginAreNotKept(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 2, 2, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 2, 2, 5, nil)), options())
 	w.join(w.ready("small")...)
 	w.seen.Remote = true
 	w.seen.Begin("refresh", w.at)
@@ -621,7 +594,7 @@ func TestNodesOfAPluginAreNotKept(t *testing.T) {
 func TestUnneededTimeBeginsAnewAfterAnUnhealthyLoop(t *testing.T) {
 	o := options()
 	o.OkTotalUnreadyCount = 0
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o)
 	nodes := w.ready("small")
 	w.join(nodes...)
 	w.put(running("busy", "busy", "1500m", "small-0"))
@@ -644,15 +617,13 @@ func TestUnneededTimeBeginsAnewAfterAnUnhealthyLoop(t *testing.T) {
 func TestNoNodeGoesInAnUnhealthyCluster(t *testing.T) {
 	o := options()
 	o.OkTotalUnreadyCount = 0
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o)
 	nodes := w.ready("small")
 	for _, n := range nodes {
 		n.CreationTimestamp = metav1.NewTime(w.at.Add(-time.Hour))
 	}
 	w.join(nodes...)
-	lone := running("lone", "lone", "100m", "small-0")
-	lone.OwnerReferences = nil
-	w.put(lone, running("busy", "busy", "1500m", "small-1"))
+	w.put(bare("lone", "small-0"), running("busy", "busy", "1500m", "small-1"))
 	w.loop()
 	looked := w.at
 	for _, name := range []string{"small-1", "small-2"} {
@@ -678,7 +649,7 @@ func TestNoNodeGoesInAnUnhealthyCluster(t *testing.T) {
 
 // It may have ended on its own, or by hand. Its node stays for a while.
 func TestNodeOfATerminatedInstanceSaysSo(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options())
 	nodes := w.ready("small")
 	stranger := nodes[1].DeepCopy()
 	stranger.Name, stranger.Spec.ProviderID = "stranger", "aws:///cn-northwest-1a/i-0fffffffffffffff0"
@@ -706,7 +677,7 @@ func TestReadyNodeThatTheCoreDoesNotLookAtIsNotStarting(t *testing.T) {
 		true: "no node of its group goes for a while after another change of the group"} {
 		o := options()
 		o.MaxScaleDownParallelism, o.ScaleDownDelayTypeLocal = 1, local
-		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 6, nil)), o, true)
+		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 6, nil)), o)
 		nodes := w.ready("small")
 		for _, n := range nodes {
 			n.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
@@ -730,7 +701,7 @@ func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
 	o.MaxDrainParallelism = 0 // the node that is drained is none of the core's own
 	hooked := awsworld.Group("small", "m5.large", 0, 3, 5, nil)
 	hooked.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "copy-logs", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(time.Hour)}}
-	w := newWorld(t, onAWS(t, hooked), o, true)
+	w := newWorld(t, onAWS(t, hooked), o)
 	nodes := w.ready("small")
 	nodes[0].Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: fmt.Sprint(time.Now().Unix()), Effect: corev1.TaintEffectNoSchedule}}
 	w.put(nodes[0], running("drained", "drained", "100m", "small-0"), running("busy", "busy", "1", "small-1"), running("idle", "idle", "100m", "small-2"),
@@ -755,7 +726,7 @@ func TestNodeThatWaitsForADrainSaysSo(t *testing.T) {
 func TestNodesStayWhileTerminateIsSuspended(t *testing.T) {
 	g := awsworld.Group("small", "m5.large", 0, 2, 5, map[string]string{group.TagPaused: "scale-up until=2126-12-01T06:00Z"})
 	g.SuspendedProcesses = []string{"Terminate"}
-	w := newWorld(t, onAWS(t, g), options(), true)
+	w := newWorld(t, onAWS(t, g), options())
 	w.join(w.ready("small")...)
 	w.put(running("busy", "busy", "1500m", "small-0"), running("idle", "idle", "100m", "small-1"),
 		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "idle-abc"}})
@@ -768,19 +739,16 @@ func TestNodesStayWhileTerminateIsSuspended(t *testing.T) {
 			p.Reason.Message == `scale-up of group "small" is paused until 2126-12-01 06:00:00 UTC by its tag asg-autoscaler.github.io/paused`, "group paused %+v", p)
 		w.at = w.at.Add(6 * time.Minute)
 	}
-	cached, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-1", metav1.GetOptions{})
-	require.NoError(t, err)
-	assert.Truef(t, len(cached.Spec.Taints) == 0 && w.evicted() == "" && w.AWS.Calls()["TerminateInstanceInAutoScalingGroup"] == 0,
-		"taints %v, evicted %q, calls %v, want none", cached.Spec.Taints, w.evicted(), w.AWS.Calls())
+	stored := w.stored("small-1")
+	assert.Truef(t, len(stored.Spec.Taints) == 0 && w.evicted() == "" && w.AWS.Calls()["TerminateInstanceInAutoScalingGroup"] == 0,
+		"taints %v, evicted %q, calls %v, want none", stored.Spec.Taints, w.evicted(), w.AWS.Calls())
 }
 
 // The core looks into a blocked node every five minutes. In between it says only that it has done so.
 func TestBlockedNodeKeepsItsReason(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
-	lone := running("lone", "lone", "100m", "small-0")
-	lone.OwnerReferences = nil
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options())
 	w.join(w.ready("small")...)
-	w.put(lone)
+	w.put(bare("lone", "small-0"))
 	w.once()
 	first := w.at
 	for range 3 {
@@ -793,12 +761,10 @@ func TestBlockedNodeKeepsItsReason(t *testing.T) {
 
 // The budget and the pod may be gone before the core looks again.
 func TestBlockedNodeKeepsItsBudgetAndTheTime(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
-	pod := running("api", "api", "100m", "small-0")
-	budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options())
+	budget := noneMayGo()
 	w.join(w.ready("small")...)
-	w.put(pod, budget)
+	w.put(running("api", "api", "100m", "small-0"), budget)
 	w.loop()
 	looked := w.at
 	require.NoError(t, w.factory.Policy().V1().PodDisruptionBudgets().Informer().GetIndexer().Delete(budget))
@@ -844,7 +810,7 @@ func TestProblemComesAndGoes(t *testing.T) {
 	bad := awsworld.Group("bad", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "taint/gpu": "without effect"})
 	foreign := awsworld.Group("theirs", "m5.large", 0, 0, 5, nil)
 	foreign.Operator = "eks.amazonaws.com"
-	w := newWorld(t, onAWS(t, bad, foreign), options(), true)
+	w := newWorld(t, onAWS(t, bad, foreign), options())
 	w.put(waiting("one", "web", "64"))
 	r := w.loop()
 	g := w.group(r, "bad")
@@ -871,7 +837,7 @@ func TestProblemComesAndGoes(t *testing.T) {
 func TestCallThatAWSAnswersForNoGroupIsAProblemOfEach(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	w := newWorld(t, onAWS(t, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil),
-		awsworld.Group("c", "m5.large", 0, 0, 9, nil)), options(), true)
+		awsworld.Group("c", "m5.large", 0, 0, 9, nil)), options())
 	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "InternalFailure"})
 	var r *decision.Report
 	for _, name := range names {
@@ -888,7 +854,7 @@ func TestCallThatAWSAnswersForNoGroupIsAProblemOfEach(t *testing.T) {
 
 func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
 	db := awsworld.Group("db", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "label/pool": "db"})
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("old", "m5.large", 0, 0, 5, nil), db), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("old", "m5.large", 0, 0, 5, nil), db), options())
 	pod := waiting("one", "web", "1")
 	pod.Spec.NodeSelector = map[string]string{"pool": "db"}
 	w.put(pod)
@@ -925,7 +891,7 @@ func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
 }
 
 func TestInterruptedNode(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options())
 	node := w.ready("small")[0]
 	began := time.Now().Truncate(time.Second)
 	node.Annotations = map[string]string{interruption.Taint: fmt.Sprintf(`{"kind": "spot", "reason": "EC2 takes the instance back (terminate)", "began": %q}`,
@@ -965,7 +931,7 @@ func (w *world) ready(group string) []*corev1.Node {
 
 // The core gives up a launch whose nodes have registered, and never get Ready.
 func TestNodesThatDoNotGetReadyAreNoMissingInstances(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 5, nil)), options())
 	node := w.ready("web")[0]
 	node.CreationTimestamp, node.Status.Conditions[0].Status = metav1.NewTime(w.at.Add(-14*time.Minute)), corev1.ConditionFalse
 	w.join(node)
@@ -978,31 +944,25 @@ func TestNodesThatDoNotGetReadyAreNoMissingInstances(t *testing.T) {
 // No loop of the core changes the metric of a group that is gone, such as the view of a zone whose subnet was taken out.
 func TestBackoffInTheMetricsEndsWithItsGroup(t *testing.T) {
 	registerCoresMetrics()
-	w := newWorld(t, onAWS(t, awsworld.Group("gone", "m5.large", 0, 0, 5, nil), awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("gone", "m5.large", 0, 0, 5, nil), awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.backoff.Backoff(w.NodeGroup("gone"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "timeout"}, w.at)
-	shown := func() (values []float64) {
-		families, err := legacyregistry.DefaultGatherer.Gather()
-		require.NoError(t, err)
-		for _, f := range families {
-			for _, m := range f.Metric {
-				if f.GetName() == "cluster_autoscaler_node_group_backoff_status" && m.Label[0].GetValue() == "gone" {
-					values = append(values, m.Gauge.GetValue())
-				}
-			}
-		}
-		return values
+	shows := func(want float64, when string) {
+		t.Helper()
+		value, values := metric(t, legacyregistry.DefaultGatherer, "cluster_autoscaler_node_group_backoff_status", "gone")
+		require.Equal(t, 1, values, when)
+		require.InDelta(t, want, value, 0, when)
 	}
 	w.loop()
-	require.Equal(t, []float64{1}, shown(), "the group is backed off")
+	shows(1, "the group is backed off")
 	require.NoError(t, w.AWS.DeleteGroup("gone"))
 	w.Reread()
 	w.loop()
-	assert.Equal(t, []float64{0}, shown(), "the group is gone")
+	shows(0, "the group is gone")
 }
 
 func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options())
 	b := w.seen.NewBackoff(nodegroups.NewPauses(5*time.Minute, 30*time.Minute, 3*time.Hour))
 	group := w.Provider.NodeGroups()[0]
 	pauses := func() bool { return b.BackoffStatus(group, nil, w.at).IsBackedOff }

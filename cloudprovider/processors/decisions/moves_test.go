@@ -32,16 +32,25 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-// outdated is a reason for nodes with the label outdated.
-type outdated struct{}
+// outdated is a reason for nodes with the label outdated. It is a rotation, or a repair.
+type outdated struct {
+	repair bool
+	why    move.Why // but for its cause. Nodes with the label ends end in any case.
+}
 
-func (outdated) Name() string { return move.Rotation }
+func (o outdated) Name() string {
+	if o.repair {
+		return move.Repair
+	}
+	return move.Rotation
+}
 
 func (outdated) Judged(move.Node) bool { return true }
 
-func (outdated) Due(n move.Node, _ time.Time) (move.Why, bool) {
+func (o outdated) Due(n move.Node, _ time.Time) (move.Why, bool) {
 	_, due := n.Labels["outdated"]
-	return move.Why{Cause: "launch template version 1, and new instances get 2"}, due
+	o.why.Cause, o.why.Ends = "launch template version 1, and new instances get 2", o.why.Ends || n.Labels["ends"] != ""
+	return o.why, due
 }
 
 // newRotationWorld has a group of three nodes with a Ready pod each. The node small-0 is outdated.
@@ -57,7 +66,7 @@ func newRotationWorldOf(t *testing.T, o config.AutoscalingOptions, cpu string, c
 		o.ScaleDownDelayAfterAdd = 100 * time.Hour
 	}
 	m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true, m)
+	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, m)
 	nodes := w.ready("small")
 	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 	for i, n := range nodes {
@@ -90,6 +99,15 @@ func (w *world) untilMove(want func(decision.Node) bool) (n decision.Node) {
 		return ""
 	})
 	return n
+}
+
+// untilDesired runs loops until AWS has the size.
+func (w *world) untilDesired(size int) {
+	w.T.Helper()
+	w.Eventually(func() string {
+		w.loop()
+		return cmp.Diff(size, w.desired())
+	})
 }
 
 // gone waits until AWS has the size and has answered.
@@ -145,16 +163,12 @@ func TestScaleDownGoesOnBesideMoves(t *testing.T) {
 func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")
 	n := w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	require.Truef(t, w.desired() == 4 && w.evicted() == "",
 		"%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
 	want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but "
 	assert.Truef(t, strings.HasPrefix(n.Reason.Message, want), "reason %q, want it to begin with %q", n.Reason.Message, want)
-	stored, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
-	require.NoError(t, err)
-	s, _ := move.StateOf(stored)
+	s, _ := move.StateOf(w.stored("small-0"))
 	assert.Truef(t, s.Step == move.Placing && s.Replacement == "small" && s.Launches == 1, "the node says %+v", s)
 	w.join(w.ready("small")[3])
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
@@ -183,10 +197,7 @@ func drainedHavePlace(t *testing.T, change ...func(*corev1.Pod)) (w *world, node
 	leaves.Spec.Unschedulable = true
 	w.update(leaves)
 	w.drains.nodes = []string{leaves.Name}
-	w.Eventually(func() string {
-		w.once()
-		return cmp.Diff(4, w.desired())
-	})
+	w.untilDesired(4)
 	for range 3 {
 		w.once()
 		require.Empty(t, cmp.Diff(map[string]bool{leaves.Name: false}, w.drains.placed), "while the new node starts")
@@ -221,9 +232,7 @@ func TestOutdatedNodeThatStaysSaysWhyOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, nodes := newRotationWorld(t, "500m", func(pod *corev1.Pod) { pod.Annotations = tt.pod })
-			n := nodes[0].DeepCopy()
-			n.Annotations = tt.node
-			w.update(n)
+			w.change(nodes[0], func(n *corev1.Node) { n.Annotations = tt.node })
 			w.Eventually(func() string {
 				w.clock.Step(30 * time.Second)
 				w.loop()
@@ -265,20 +274,9 @@ func TestMoveThatIsCalledOffCountsOnce(t *testing.T) {
 			w.Eventually(func() string {
 				w.clock.Step(30 * time.Second)
 				w.loop()
-				stored, err := w.client.CoreV1().Nodes().Get(t.Context(), n.Name, metav1.GetOptions{})
-				require.NoError(t, err)
-				return cmp.Diff("", stored.Annotations[move.Annotation])
+				return cmp.Diff("", w.stored(n.Name).Annotations[move.Annotation])
 			})
-			families, err := w.moves.Gather()
-			require.NoError(t, err)
-			count := 0.0
-			for _, f := range families {
-				for _, m := range f.GetMetric() {
-					if f.GetName() == "asg_autoscaler_moves_total" {
-						count += m.GetCounter().GetValue()
-					}
-				}
-			}
+			count, _ := metric(t, w.moves, "asg_autoscaler_moves_total", "")
 			assert.Equal(t, tt.want, count, "outcomes")
 		})
 	}
@@ -402,15 +400,13 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 			_ = w.Grow("small", 1) // AWS has none
 		}},
 		{name: "a paused group at its minimum", cpu: "500m", limits: [2]int{3, 5}, held: room, desired: 3, before: func(w *world) {
-			scaleUp := "scale-up"
-			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: &scaleUp}))
+			require.NoError(w.T, w.AWS.SetTags("small", map[string]*string{group.TagPaused: ptr.To("scale-up")}))
 			w.Reread()
 		}, waits: full + ": it is paused by its tag " + group.TagPaused},
 		{name: "a zone at a spend cap", cpu: "500m", limits: [2]int{3, 5}, held: room, waits: full, desired: 3, before: func(w *world) {
-			yes, cap := "true", "0.01"
 			require.NoError(w.T, w.AWS.Suspend("small", "AZRebalance"))
 			require.NoError(w.T, w.AWS.EditGroup("small", fakeaws.GroupEdit{Zones: awsworld.Zoned(awsworld.Group("", "", 0, 0, 0, nil), "ab").Zones,
-				Tags: map[string]*string{asg.TagZonal: &yes, group.TagSpendCap: &cap}}))
+				Tags: map[string]*string{asg.TagZonal: ptr.To("true"), group.TagSpendCap: ptr.To("0.01")}}))
 			w.Reread()
 		}},
 		{name: "a group of fixed size", cpu: "500m", limits: [2]int{3, 3}, held: room, desired: 3,
@@ -518,8 +514,7 @@ func TestPauseThatKeepsADrainedNodeIsNoFailure(t *testing.T) {
 	o.NodeDeleteDelayAfterTaint = 2 * time.Second
 	w, _ := newRotationWorldOf(t, o, "500m")
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
-	down := "scale-down"
-	require.NoError(t, w.AWS.SetTags("small", map[string]*string{group.TagPaused: &down}))
+	require.NoError(t, w.AWS.SetTags("small", map[string]*string{group.TagPaused: ptr.To("scale-down")}))
 	w.Reread()
 	n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
 	assert.Truef(t, n.Move.Failures == 0 && w.evicted() == "pod-0" && w.desired() == 3,
@@ -575,11 +570,10 @@ func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
 // The group is at its minimum, and launches no more in the zone of its nodes.
 func TestNodeInAZoneThatItsGroupHasLeftIsReplacedInAnother(t *testing.T) {
 	w, _ := newRotationWorld(t, "500m")
-	yes := "true"
 	require.NoError(t, w.AWS.SetLimits("small", 3, 5))
 	require.NoError(t, w.AWS.Suspend("small", "AZRebalance"))
 	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{Zones: awsworld.Zoned(awsworld.Group("", "", 0, 0, 0, nil), "bc").Zones,
-		Tags: map[string]*string{asg.TagZonal: &yes}}))
+		Tags: map[string]*string{asg.TagZonal: ptr.To("true")}}))
 	w.Reread()
 	n := w.untilMove(func(n decision.Node) bool { return n.Move.Replacement != "" })
 	assert.Truef(t, n.Move.Replacement != "small" && n.Move.Replacement != "small/"+awsworld.ZoneA && w.desired() == 4,
@@ -594,21 +588,16 @@ func TestMoveEndsWithItsGroup(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
 	require.NoError(t, w.AWS.DeleteGroup("small"))
 	w.Reread()
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Equal(t, "", w.evicted(), "evicted")
 }
 
 // Somebody takes the group from the autoscaler while a node is closed. New pods may come to the node again, also if the API server refuses the
 // first write.
 func TestMoveLeavesNothingOnANodeOfNobody(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-	})
+	w, _ := newRotationWorld(t, "500m", asksForRestart)
 	marked := func() (taint, annotation bool) {
-		n, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
-		require.NoError(t, err)
+		n := w.stored("small-0")
 		_, annotation = move.StateOf(n)
 		return taints.HasTaint(n, move.Taint), annotation
 	}
@@ -640,14 +629,8 @@ func TestMoveWaitsForNodesThatStart(t *testing.T) {
 	assert.Equal(t, 5, w.desired(), "desired, want one for the minimum")
 }
 
-// changed is a reason for nodes with the label outdated, after a change of their group.
-type changed struct{ outdated }
-
-func (c changed) Due(n move.Node, now time.Time) (move.Why, bool) {
-	why, due := c.outdated.Due(n, now)
-	why.Target = "2"
-	return why, due
-}
+// changed is outdated after a change of the group.
+var changed = outdated{why: move.Why{Target: "2"}}
 
 // The core hides a new node that is not Ready for it.
 func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
@@ -662,13 +645,13 @@ func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
 		pod    bool
 		want   move.Hold
 	}{
-		{name: "its change is not proven", reason: changed{}, ready: notReady, want: move.HeldFirst},
-		{name: "its start-up taint is there", reason: changed{}, ready: ready, taint: taints.StartupTaintPrefix + "cni", want: move.HeldFirst},
+		{name: "its change is not proven", reason: changed, ready: notReady, want: move.HeldFirst},
+		{name: "its start-up taint is there", reason: changed, ready: ready, taint: taints.StartupTaintPrefix + "cni", want: move.HeldFirst},
 		{name: "its pod is not Ready", reason: outdated{}, ready: notReady, pod: true, want: move.HeldRollout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &move.Machine{Reasons: []move.Reason{tt.reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options(), true, m)
+			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), options(), m)
 			nodes := w.ready("small")
 			metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 			nodes[1].CreationTimestamp = metav1.NewTime(time.Now().Add(-10 * time.Minute))
@@ -693,8 +676,8 @@ func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
 func TestRoomForPodsOnAProvenNodeHoldsNoMove(t *testing.T) {
 	o := options()
 	o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
-	m := &move.Machine{Reasons: []move.Reason{changed{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, true, m)
+	m := &move.Machine{Reasons: []move.Reason{changed}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, m)
 	nodes := w.ready("small")
 	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 	metav1.SetMetaDataLabel(&nodes[1].ObjectMeta, "new", "true")
@@ -709,23 +692,12 @@ func TestRoomForPodsOnAProvenNodeHoldsNoMove(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 }
 
-// sick is a reason for the repair of nodes with the label outdated.
-type sick struct{ outdated }
-
-func (sick) Name() string { return move.Repair }
-
-// ending is a reason for nodes that AWS is about to end.
-type ending struct{ outdated }
-
-func (e ending) Due(n move.Node, now time.Time) (move.Why, bool) {
-	why, due := e.outdated.Due(n, now)
-	why.Ends = true
-	return why, due
-}
+// ending is outdated for nodes that AWS is about to end.
+var ending = outdated{why: move.Why{Ends: true}}
 
 // The other node does not start in time, before or after their own new node is there.
 func TestRepairsAndNodesThatAWSEndsWaitForNoOtherNodes(t *testing.T) {
-	for name, reason := range map[string]move.Reason{"repair": sick{}, "AWS ends it": ending{}} {
+	for name, reason := range map[string]move.Reason{"repair": outdated{repair: true}, "AWS ends it": ending} {
 		for _, replaced := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, replaced %t", name, replaced), func(t *testing.T) {
 				cpu, size := "500m", 3
@@ -764,9 +736,7 @@ func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
 	assert.Truef(t, n.Move.Failures == 0 && n.Move.Retry.Sub(w.clock.Now()) > 59*time.Minute,
 		"move %+v, want no failure, and the next try in an hour", n.Move)
 	w.clock.Step(30 * time.Minute)
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Truef(t, w.desired() == 4 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
 }
 
@@ -804,13 +774,9 @@ func TestMoveWaitsForNoPodThatGetsNoNode(t *testing.T) {
 
 // The new pod of a restarted Deployment waits for a node, and it waits first. Another restart would end it.
 func TestRestartedPodMayWaitForANode(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-	})
+	w, _ := newRotationWorld(t, "500m", asksForRestart)
 	restarted := func() bool {
-		n, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
-		require.NoError(t, err)
-		s, _ := move.StateOf(n)
+		s, _ := move.StateOf(w.stored("small-0"))
 		return !s.Restarted.IsZero()
 	}
 	w.untilMove(func(decision.Node) bool { return restarted() })
@@ -826,22 +792,13 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 	assert.Equalf(t, 1, n.Move.Failures, "failures, move %+v", n.Move)
 }
 
-// soon is a reason for the nodes of outdated that AWS is about to end: those with the label ends.
-type soon struct{ outdated }
-
-func (s soon) Due(n move.Node, now time.Time) (move.Why, bool) {
-	why, due := s.outdated.Due(n, now)
-	why.Ends = n.Labels["ends"] != ""
-	return why, due
-}
-
 // Two nodes may be drained at once. The core by itself would take both of one group before it takes one of the other.
 func TestNodesThatAWSEndsAreDrainedBeforeOthersOfTheirGroups(t *testing.T) {
 	o := options()
 	o.MaxDrainParallelism, o.ScaleDownDelayAfterAdd = 2, 100*time.Hour
 	o.NodeDeleteDelayAfterTaint = time.Hour // the drains outlast the test
 	on := onAWS(t, awsworld.Group("a", "m5.large", 0, 2, 5, nil), awsworld.Group("b", "m5.large", 0, 2, 5, nil), awsworld.Group("free", "m5.large", 0, 2, 5, nil))
-	w := newMovingWorld(t, on, o, true, &move.Machine{Reasons: []move.Reason{soon{}}, Budgets: parseBudgets(t, "100%")})
+	w := newMovingWorld(t, on, o, &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%")})
 	moves := move.State{Reason: move.Rotation, Step: move.Placing, Since: w.clock.Now(), Began: w.clock.Now()}
 	for i, n := range append(w.ready("a"), w.ready("b")...) {
 		metav1.SetMetaDataLabel(&n.ObjectMeta, "outdated", "true")
@@ -878,12 +835,15 @@ func TestNodesThatAWSEndsAreDrainedBeforeOthersOfTheirGroups(t *testing.T) {
 
 // Its new pod is not Ready, and the other pods of the node would end with it.
 func TestNodeThatAWSEndsWaitsForNoRestart(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-	})
+	w, _ := newRotationWorld(t, "500m", asksForRestart)
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRestart) && w.restarts() == 1 })
-	w.machine.Reasons = []move.Reason{ending{}}
+	w.machine.Reasons = []move.Reason{ending}
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+}
+
+// asksForRestart has the pod's Deployment restarted to move it.
+func asksForRestart(pod *corev1.Pod) {
+	pod.Annotations = map[string]string{move.RestartToMove: "true"}
 }
 
 // restarts counts the restarts of Deployments.
@@ -899,11 +859,8 @@ func (w *world) restarts() (count int) {
 // The budget lets no pod go, and the group is at its maximum. A restart would bring the pod back to its node, again and again. Once the
 // group may grow, a node comes first, and no other one for the old pod once the new one is there.
 func TestDeploymentIsRestartedOnceItsPodHasAnotherPlace(t *testing.T) {
-	w, _ := newRotationWorld(t, "1500m", func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{move.RestartToMove: "true"}
-	})
-	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}})
+	w, _ := newRotationWorld(t, "1500m", asksForRestart)
+	w.put(noneMayGo())
 	require.NoError(t, w.AWS.SetLimits("small", 0, 3))
 	w.Reread()
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
@@ -918,17 +875,57 @@ func TestDeploymentIsRestartedOnceItsPodHasAnotherPlace(t *testing.T) {
 	w.join(w.ready("small")[3])
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRestart) && w.restarts() == 1 })
 	w.put(running("pod-new", "set-0", "1500m", "small-3"))
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Truef(t, w.restarts() == 1 && w.desired() == 4, "%d restarts, and %d are desired, want 1 and 4", w.restarts(), w.desired())
 }
 
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
-	for name, drained := range map[string]event.Kind{"none is drained": "", "one is drained for a planned change": event.ScheduledChange} {
-		t.Run(name, func(t *testing.T) { goAheadOfAnAction(t, drained) })
+	for name, drained := range map[string]event.Kind{"none is drained": "", "the dear one is drained for a planned change": event.ScheduledChange} {
+		t.Run(name, func(t *testing.T) {
+			on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
+				c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+				c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: ptr.To(2)}}
+			}, awsworld.Group("small", "m5.large", 0, 4, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
+			shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
+			w := newMovingWorld(t, on, options(), &move.Machine{Reasons: []move.Reason{shrink}, Budgets: parseBudgets(t, "100%")}, func(o *asg.Options) {
+				o.Actions = o.AutoScaling.(asg.ActionsAPI)
+			})
+			for i, n := range w.ready("small")[:3] {
+				if i == 1 && drained != "" {
+					taken(n, drained)
+				}
+				w.join(n)
+				pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name)
+				if i == 1 {
+					pod.Annotations = map[string]string{corev1.PodDeletionCost: "1000"}
+				}
+				w.put(pod)
+			}
+			w.untilMove(func(n decision.Node) bool {
+				return strings.HasPrefix(n.Reason.Message, "it is to be replaced (schedule: the scheduled action ") && strings.Contains(n.Reason.Message, ` lowers group "small" to 2 at `)
+			})
+			w.Eventually(func() string {
+				w.loop()
+				return cmp.Diff(1, w.Target("other"))
+			})
+			require.Truef(t, w.desired() == 4 && w.evicted() == "",
+				"%d nodes are desired, evicted %q, want no eviction before the other node comes", w.desired(), w.evicted())
+			w.join(w.ready("other")[0])
+			w.Eventually(func() string {
+				if r := w.loop(); w.node(r, "small-0").State != decision.NodeDraining && w.node(r, "small-2").State != decision.NodeDraining {
+					return fmt.Sprintf("nodes %+v", r.Nodes)
+				}
+				return ""
+			})
+			w.gone(3)
+			for range 3 {
+				n := w.node(w.loop(), "small-1")
+				assert.Nilf(t, n.Move, "node %s moves, too", n.Name)
+			}
+			assert.Truef(t, w.desired() == 3 && w.Target("other") == 1, "%d and %d are desired, want 3 and 1", w.desired(), w.Target("other"))
+		})
 	}
 }
 
@@ -939,52 +936,6 @@ func taken(n *corev1.Node, kind event.Kind) *corev1.Node {
 	return n
 }
 
-// goAheadOfAnAction has the dear node drained for an event of AWS, "" for none.
-func goAheadOfAnAction(t *testing.T, drained event.Kind) {
-	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
-		two := 2
-		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
-		c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: &two}}
-	}, awsworld.Group("small", "m5.large", 0, 4, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
-	shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
-	w := newMovingWorld(t, on, options(), true, &move.Machine{Reasons: []move.Reason{shrink}, Budgets: parseBudgets(t, "100%")}, func(o *asg.Options) {
-		o.Actions = o.AutoScaling.(asg.ActionsAPI)
-	})
-	for i, n := range w.ready("small")[:3] {
-		if i == 1 && drained != "" {
-			taken(n, drained)
-		}
-		w.join(n)
-		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name)
-		if i == 1 {
-			pod.Annotations = map[string]string{corev1.PodDeletionCost: "1000"}
-		}
-		w.put(pod)
-	}
-	w.untilMove(func(n decision.Node) bool {
-		return strings.HasPrefix(n.Reason.Message, "it is to be replaced (schedule: the scheduled action ") && strings.Contains(n.Reason.Message, ` lowers group "small" to 2 at `)
-	})
-	w.Eventually(func() string {
-		w.loop()
-		return cmp.Diff(1, w.Target("other"))
-	})
-	require.Truef(t, w.desired() == 4 && w.evicted() == "",
-		"%d nodes are desired, evicted %q, want no eviction before the other node comes", w.desired(), w.evicted())
-	w.join(w.ready("other")[0])
-	w.Eventually(func() string {
-		if r := w.loop(); w.node(r, "small-0").State != decision.NodeDraining && w.node(r, "small-2").State != decision.NodeDraining {
-			return fmt.Sprintf("nodes %+v", r.Nodes)
-		}
-		return ""
-	})
-	w.gone(3)
-	for range 3 {
-		n := w.node(w.loop(), "small-1")
-		assert.Nilf(t, n.Move, "node %s moves, too", n.Name)
-	}
-	assert.Truef(t, w.desired() == 3 && w.Target("other") == 1, "%d and %d are desired, want 3 and 1", w.desired(), w.Target("other"))
-}
-
 // newRepairWorld has a group of six nodes that are repaired by the rules.
 func newRepairWorld(t *testing.T, texts ...string) (w *world, nodes []*corev1.Node) {
 	t.Helper()
@@ -992,7 +943,7 @@ func newRepairWorld(t *testing.T, texts ...string) (w *world, nodes []*corev1.No
 	require.NoError(t, err)
 	repair, o := &move.NodeRepair{Rules: rules, Types: instancetypes.Embedded}, options()
 	o.ScaleDownUnreadyEnabled = true
-	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o, true,
+	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o,
 		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
 	return w, w.ready("small")
 }
@@ -1021,27 +972,21 @@ func TestSupersededNodeStopsNoRepair(t *testing.T) {
 	w, nodes := newDoubledWorld(t)
 	silence(nodes[2])
 	w.join(nodes...)
-	w.Eventually(func() string {
-		w.loop()
-		return cmp.Diff(5, w.desired())
-	})
+	w.untilDesired(5)
 	w.gone(5)
 	for range 3 {
 		w.clock.Step(20 * time.Minute)
 		w.loop()
 	}
-	former, err := w.client.CoreV1().Nodes().Get(t.Context(), "former", metav1.GetOptions{})
-	require.NoError(t, err)
 	stop := nodes[0].DeepCopy()
-	stop.CreationTimestamp = metav1.NewTime(former.CreationTimestamp.Add(time.Minute))
+	stop.CreationTimestamp = metav1.NewTime(w.stored("former").CreationTimestamp.Add(time.Minute))
 	stop.Status.Conditions[0].Status, stop.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.NewTime(w.clock.Now())
 	w.put(stop) // its containerd restarts, say
 	for range 3 {
 		w.clock.Step(10 * time.Second)
 		w.loop()
 	}
-	former, err = w.client.CoreV1().Nodes().Get(t.Context(), "former", metav1.GetOptions{})
-	require.NoError(t, err)
+	former := w.stored("former")
 	assert.Truef(t, len(former.Annotations) == 0 && len(former.Spec.Taints) == 1, "annotations %v and taints %v", former.Annotations, former.Spec.Taints)
 	assert.Equal(t, [3]bool{true, true, false}, [3]bool{w.desired() == 5, w.IsMember(nodes[0]), w.IsMember(nodes[2])},
 		"five are desired, the instance of two nodes is there, and that of the sick node")
@@ -1058,8 +1003,7 @@ func TestNodeThatIsRebootedStays(t *testing.T) {
 	silence(nodes[2])
 	w.join(nodes...)
 	state := func() move.State {
-		n, err := w.client.CoreV1().Nodes().Get(t.Context(), nodes[2].Name, metav1.GetOptions{})
-		require.NoError(t, err)
+		n := w.stored(nodes[2].Name)
 		s, _ := move.StateOf(n)
 		if shown, _ := move.StateOf(nodes[2]); shown.Step != s.Step { // the watch
 			nodes[2] = n
@@ -1128,17 +1072,12 @@ func TestRebootIsTakenBack(t *testing.T) {
 			}
 			silence(nodes[2])
 			w.join(nodes...)
-			written := func() *corev1.Node {
-				n, err := w.client.CoreV1().Nodes().Get(t.Context(), nodes[2].Name, metav1.GetOptions{})
-				require.NoError(t, err)
-				return n
-			}
-			step := func() move.Step { s, _ := move.StateOf(written()); return s.Step }
+			step := func() move.Step { s, _ := move.StateOf(w.stored(nodes[2].Name)); return s.Step }
 			w.Eventually(func() string {
 				w.loop()
 				return cmp.Diff(move.Rebooting, step())
 			})
-			n := taken(written(), event.Reboot)
+			n := taken(w.stored(nodes[2].Name), event.Reboot)
 			n.Annotations[interruption.Taint] = `{"kind":"reboot"}`
 			if tt.asked {
 				n.Annotations[interruption.Taint] = `{"kind":"reboot","terminating":"2026-11-26T12:00:00Z"}`
@@ -1157,7 +1096,7 @@ func TestRebootIsTakenBack(t *testing.T) {
 				return cmp.Diff(tt.want, step())
 			})
 			assert.Equal(t, 6, w.desired())
-			s, _ := move.StateOf(written())
+			s, _ := move.StateOf(w.stored(nodes[2].Name))
 			assert.Equal(t, tt.want == move.Rebooting, s.Boot != "", "a reboot that was taken back is still to come")
 		})
 	}
@@ -1171,10 +1110,7 @@ func TestSupersededNodeIsNoNodeMore(t *testing.T) {
 		w.put(running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name))
 	}
 	w.put(waiting("late", "set-late", "1500m"))
-	w.Eventually(func() string {
-		w.loop()
-		return cmp.Diff(7, w.desired())
-	})
+	w.untilDesired(7)
 	var r *decision.Report
 	for range 3 {
 		w.Reread()

@@ -22,7 +22,7 @@ func TestPodsOfAWarnedNodeWaitForTheReplacementByCapacityRebalancing(t *testing.
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
 		c.LaunchTemplates[0].Versions[0].Spot = true
 	}, g)
-	w := newWorld(t, on, options(), true)
+	w := newWorld(t, on, options())
 	node := w.ready("spot")[0]
 	w.put(node)
 	w.loop()

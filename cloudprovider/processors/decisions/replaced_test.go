@@ -4,30 +4,38 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 var registerCoresMetrics = sync.OnceFunc(func() { metrics.RegisterAll(true) })
 
-// counted is the sum of a counter of the core.
-func counted(t *testing.T, name string) (sum int) {
+// metric is the sum of a metric's values, and how many it has. Those of one group alone count if the group is not "".
+func metric(t *testing.T, from prometheus.Gatherer, name, group string) (sum float64, values int) {
 	t.Helper()
-	families, err := legacyregistry.DefaultGatherer.Gather()
+	families, err := from.Gather()
 	require.NoError(t, err)
 	for _, f := range families {
 		for _, m := range f.Metric {
-			if f.GetName() == name {
-				sum += int(m.GetCounter().GetValue())
+			if f.GetName() == name && (group == "" || m.Label[0].GetValue() == group) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+				values++
 			}
 		}
 	}
-	return sum
+	return sum, values
+}
+
+// counted is the sum of a counter of the core.
+func counted(t *testing.T, name string) int {
+	t.Helper()
+	sum, _ := metric(t, legacyregistry.DefaultGatherer, name, "")
+	return int(sum)
 }
 
 func TestReplacementCountsAsAScaleUp(t *testing.T) {
@@ -46,12 +54,8 @@ func TestReplacementCountsAsAScaleUp(t *testing.T) {
 				w.AWS.AddShortage(s)
 			}
 			addedBefore, failedBefore := counted(t, added), counted(t, failed)
-			n := nodes[0].DeepCopy()
-			nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-			w.update(n)
-			for range 3 {
-				w.loop()
-			}
+			w.change(nodes[0], replacedFirst)
+			w.loopTimes(3)
 			assert.Equal(t, 1, counted(t, added)-addedBefore, "added nodes")
 			assert.Equal(t, len(tt.shortage), counted(t, failed)-failedBefore, "failed scale-ups")
 		})

@@ -43,7 +43,7 @@ func newRequestWorld(t *testing.T, least int, cpu string) (*world, []*corev1.Nod
 
 func newRequestWorldOf(t *testing.T, o config.AutoscalingOptions, least int, cpu string) (*world, []*corev1.Node) {
 	t.Helper()
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 3, 5, nil)), o, true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 3, 5, nil)), o)
 	nodes := w.ready("small")
 	w.join(nodes...) // the core taints them in the API server
 	for _, pod := range []*corev1.Pod{running("a", "a", cpu, "small-0"), running("b", "b", cpu, "small-1"), running("c", "c", "100m", "small-2")} {
@@ -74,12 +74,18 @@ func (w *world) update(node *corev1.Node) {
 	})
 }
 
+// change is update for a copy of the node with a change.
+func (w *world) change(node *corev1.Node, change func(*corev1.Node)) {
+	w.T.Helper()
+	node = node.DeepCopy()
+	change(node)
+	w.update(node)
+}
+
 // request asks for the removal of a node.
 func (w *world) request(node *corev1.Node) {
 	w.T.Helper()
-	node = node.DeepCopy()
-	nodemeta.RemovalRequested.Mark(node)
-	w.update(node)
+	w.change(node, func(n *corev1.Node) { nodemeta.RemovalRequested.Mark(n) })
 }
 
 // desired is the desired capacity of the group small.
@@ -128,10 +134,9 @@ func TestRequestedNodeGoes(t *testing.T) {
 // A dry run moves nothing, and may ask for the removal of a node that moves.
 func TestDryRunRemovesANodeThatMoves(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1200m")
-	n := nodes[0].DeepCopy()
-	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, move.State{Reason: move.Rotation, Step: move.Placing}.Text())
-	w.update(n)
-	w.asked.Also = n.Name
+	moves := move.State{Reason: move.Rotation, Step: move.Placing}
+	w.change(nodes[0], func(n *corev1.Node) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, moves.Text()) })
+	w.asked.Also = nodes[0].Name
 	w.loop()
 	w.gone(2)
 }
@@ -159,13 +164,10 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 		message string
 	}{
 		{name: "a pod without a controller", cpu: "500m", code: decision.CodePod, pod: "default/lone", change: func(w *world, _ *corev1.Node) {
-			lone := running("lone", "lone", "100m", "small-0")
-			lone.OwnerReferences = nil
-			w.put(lone)
+			w.put(bare("lone", "small-0"))
 		}, message: `pod "default/lone" has no controller that would start it elsewhere`},
 		{name: "a budget", cpu: "500m", code: decision.CodePod, pod: "default/a", change: func(w *world, _ *corev1.Node) {
-			w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-				Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("a", "a", "1", "").Labels}}})
+			w.put(noneMayGo())
 		}, message: `the disruption budget "none-may-go" of pod "default/a" allows no eviction`},
 		{name: "the minimum", least: 3, cpu: "500m", code: decision.CodeMinSize, message: `group "small"`},
 		{name: "an annotation", cpu: "500m", code: decision.CodeAnnotation, change: func(_ *world, node *corev1.Node) {
@@ -199,11 +201,7 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 // drop others.
 func TestRequestedNodeNamesEachPodThatBlocksOnce(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "500m")
-	for _, name := range []string{"lone", "only"} {
-		pod := running(name, name, "100m", "small-0")
-		pod.OwnerReferences = nil
-		w.put(pod)
-	}
+	w.put(bare("lone", "small-0"), bare("only", "small-0"))
 	w.request(nodes[0])
 	named := map[string]bool{}
 	for range 30 {
@@ -225,9 +223,7 @@ func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
 		}
 		return ""
 	})
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	got := w.evicted()
 	assert.Truef(t, got == "a" && w.desired() == 3, "tried to evict %q, and %d are desired; want one try of a, and 3", got, w.desired())
 	assert.Contains(t, <-w.events.Events, `somebody asks for its removal, but scale-down of group "small" is paused, because AWS denied the termination`)
@@ -242,23 +238,15 @@ func TestRequestedNodeWaitsAfterARefusedTaint(t *testing.T) {
 		tries++
 		return true, nil, errors.New("a webhook denies it")
 	})
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	assert.Equal(t, 1, tries, "tries to taint the node")
 }
 
 // Its pod would be spread worse elsewhere, so the node waits for the next try to save its price. Somebody asks for its removal, and may have that.
 func TestRequestedNodeGoesWhichAConsolidationWouldKeep(t *testing.T) {
 	w := newDearWorld(t, 0, 2, "500m")
-	for i := range 2 {
-		pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
-		spreadOver(pod, corev1.LabelHostname, corev1.ScheduleAnyway)
-		w.put(pod)
-	}
-	cached, err := w.factory.Core().V1().Nodes().Lister().Get("small-0")
-	require.NoError(t, err)
-	n, now := cached.DeepCopy(), w.clock.Now()
+	w.changePods(func(pod *corev1.Pod) { spreadOver(pod, corev1.LabelHostname, corev1.ScheduleAnyway) })
+	n, now := w.cached("small-0"), w.clock.Now()
 	waits := move.State{Reason: move.Consolidation, Step: move.Waiting, Since: now, Began: now, Retry: now.Add(time.Hour)}
 	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, waits.Text())
 	nodemeta.RemovalRequested.Mark(n)
@@ -276,9 +264,7 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 		w, nodes := newRequestWorld(t, least, "1800m")
 		w.put(running("full", "c", "1700m", "small-2"))
 		for _, n := range nodes[:2] {
-			n = n.DeepCopy()
-			nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-			w.update(n)
+			w.change(n, replacedFirst)
 		}
 		for range 3 {
 			w.loop()
@@ -319,13 +305,10 @@ func TestScaleDownPausesAfterARequest(t *testing.T) {
 			if tt.desired > 3 {
 				w.put(running("full", "c", "1700m", "small-2"))
 			}
-			n := nodes[0].DeepCopy()
-			nodemeta.RemovalRequested.Set(n, tt.how)
-			w.update(n)
+			w.change(nodes[0], func(n *corev1.Node) { nodemeta.RemovalRequested.Set(n, tt.how) })
 			w.loop()
 			if tt.desired > 3 {
-				w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
-					Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("a", "a", "1", "").Labels}}})
+				w.put(noneMayGo())
 				w.join(w.ready("small")[3])
 			}
 			w.gone(tt.desired)
@@ -345,12 +328,8 @@ func TestGroupInBackoffGetsNoReplacement(t *testing.T) {
 	w.put(running("full", "c", "1700m", "small-2"))
 	w.loop()
 	w.backoff.Backoff(w.NodeGroup("small"), nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InvalidLaunchTemplate"}, w.at)
-	n := nodes[0].DeepCopy()
-	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-	w.update(n)
-	for range 3 {
-		w.loop()
-	}
+	w.change(nodes[0], replacedFirst)
+	w.loopTimes(3)
 	assert.Equal(t, 3, w.desired(), "desired while the core leaves the group alone")
 	w.backoff.RemoveBackoff(w.NodeGroup("small"), nil)
 	w.loop()
@@ -361,9 +340,7 @@ func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {
 	w, nodes := newRequestWorld(t, 3, "1800m")
 	require.NoError(t, w.AWS.SetLimits("small", 3, 3))
 	w.Reread()
-	n := nodes[0].DeepCopy()
-	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-	w.update(n)
+	w.change(nodes[0], replacedFirst)
 	w.loop()
 	o := w.node(w.loop(), "small-0")
 	if want := `group "small" has its minimum size of 3, and no replacement can come: group "small" has its maximum size of 3`; w.desired() != 3 || !strings.HasSuffix(o.Reason.Message, want) ||
@@ -376,9 +353,7 @@ func TestReplacementWaitsForRoomInTheCluster(t *testing.T) {
 	o := options()
 	o.MaxNodesTotal = 3
 	w, nodes := newRequestWorldOf(t, o, 3, "1800m")
-	n := nodes[0].DeepCopy()
-	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
-	w.update(n)
+	w.change(nodes[0], replacedFirst)
 	w.loop()
 	got := w.node(w.loop(), "small-0").Reason
 	assert.Equal(t, 3, w.desired(), "desired")
@@ -391,9 +366,7 @@ func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1200m")
 	w.request(nodes[0])
 	w.request(nodes[1])
-	for range 3 {
-		w.loop()
-	}
+	w.loopTimes(3)
 	w.removed()
 	got := w.evicted()
 	assert.Truef(t, got == "a" || got == "b", "evicted %q, want one pod", got)
@@ -404,7 +377,7 @@ func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
 	for name, least := range map[string]int{"it goes": 0, "it stays for the minimum": 1} {
 		t.Run(name, func(t *testing.T) {
 			on := onAWS(t, awsworld.Group("asked", "m5.large", least, 1, 1, nil), awsworld.Group("small", "m5.large", 0, 2, 2, nil))
-			w := newWorld(t, on, options(), true)
+			w := newWorld(t, on, options())
 			node := w.ready("asked")[0]
 			nodemeta.RemovalRequested.Mark(node)
 			w.join(node)
@@ -434,19 +407,19 @@ func TestRequestUsesABudgetUpOnlyIfItsNodeGoes(t *testing.T) {
 	}
 }
 
-// lookedAt is a rule of a drain that notes the nodes with pods for which it is asked.
-type lookedAt map[string]bool
+// look is a rule of a drain that only looks at the nodes of pods.
+type look func(node string)
 
-func (lookedAt) Name() string { return "lookedAt" }
+func (look) Name() string { return "look" }
 
-func (l lookedAt) Drainable(_ *drainability.DrainContext, _ *corev1.Pod, node *framework.NodeInfo) drainability.Status {
-	l[node.Node().Name] = true
+func (l look) Drainable(_ *drainability.DrainContext, _ *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	l(node.Node().Name)
 	return drainability.NewUndefinedStatus()
 }
 
 // The pods fit nowhere else. A loop looks at eleven nodes, and no further one stands first for ever. The empty nodes go at once.
 func TestManyRequestedNodesTakeTurns(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 30, 30, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 30, 30, nil)), options())
 	for i, n := range w.ready("small") {
 		nodemeta.RemovalRequested.Mark(n)
 		metav1.SetMetaDataLabel(&n.ObjectMeta, "name", n.Name)
@@ -457,8 +430,8 @@ func TestManyRequestedNodesTakeTurns(t *testing.T) {
 			w.put(pod)
 		}
 	}
-	looked, all := lookedAt{}, lookedAt{}
-	w.asked.Rules = append(rules.Rules{looked}, w.asked.Rules...)
+	looked, all := map[string]bool{}, map[string]bool{}
+	w.asked.Rules = append(rules.Rules{look(func(node string) { looked[node] = true })}, w.asked.Rules...)
 	var r *decision.Report
 	for range 3 {
 		r = w.loop()

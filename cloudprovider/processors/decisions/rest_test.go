@@ -101,7 +101,7 @@ func restsForADay(t *testing.T, spread corev1.UnsatisfiableConstraintAction) {
 		for n := range c.LaunchTemplates {
 			c.LaunchTemplates[n].Versions = append(c.LaunchTemplates[n].Versions, c.LaunchTemplates[n].Versions[0])
 		}
-	}, awsworld.Zoned(awsworld.Group("small", "m5.large", 0, 3, 5, nil), zones)), options(), true, m)
+	}, awsworld.Zoned(awsworld.Group("small", "m5.large", 0, 3, 5, nil), zones)), options(), m)
 	w.ready("small")
 	pods := map[string]*corev1.Pod{}
 	for i := range 3 {

@@ -90,22 +90,13 @@ func TestConsolidationLaunchesNoNodeForRoomAlone(t *testing.T) {
 	})
 }
 
-// broken is a reason for the repair of nodes with the label outdated, as they are repaired in life.
-type broken struct{ sick }
-
-func (b broken) Due(n move.Node, now time.Time) (move.Why, bool) {
-	why, due := b.sick.Due(n, now)
-	why.IgnoresWishes = true
-	return why, due
-}
-
 // Nothing launches a node for the pods of the request before its booking has ended.
 func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 	one := func(t *testing.T, reason move.Reason) *world {
 		o := options()
 		o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
 		m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-		w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, true, m)
+		w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, m)
 		node := w.ready("small")[0]
 		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
 		w.join(node)
@@ -116,22 +107,14 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		w := one(t, outdated{})
 		n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
 		assert.Equal(t, "a ProvisioningRequest has booked room on it", n.Move.Waits)
-		for range 10 {
-			w.loop()
-		}
+		w.loopTimes(10)
 		require.Equal(t, 1, w.desired())
 		w.booked = nil
-		w.Eventually(func() string {
-			w.loop()
-			return cmp.Diff(0, w.desired())
-		})
+		w.untilDesired(0)
 	})
 	t.Run("a repair waits for nobody", func(t *testing.T) {
-		w := one(t, broken{})
-		w.Eventually(func() string {
-			w.loop()
-			return cmp.Diff(0, w.desired())
-		})
+		w := one(t, outdated{repair: true, why: move.Why{IgnoresWishes: true}}) // as nodes are repaired in life
+		w.untilDesired(0)
 	})
 	t.Run("consolidation", func(t *testing.T) {
 		w := newDearWorld(t, 1, 0, "400m")
@@ -152,7 +135,7 @@ func TestNodeWithRoomAloneGoesOnceTheRoomHasAnother(t *testing.T) {
 			c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
 			c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
 		}, awsworld.Group("big", "m5.2xlarge", 0, 1, 5, nil), awsworld.Group("small", "m5.large", 0, 0, 5, nil))
-		w := newMovingWorld(t, on, o, true, m)
+		w := newMovingWorld(t, on, o, m)
 		node := w.ready("big")[0]
 		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
 		node.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
@@ -176,9 +159,7 @@ func TestNodeWithRoomAloneGoesOnceTheRoomHasAnother(t *testing.T) {
 		until(w, func(n decision.Node) bool {
 			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
 		})
-		for range 10 {
-			w.loop()
-		}
+		w.loopTimes(10)
 		require.Equal(t, "1 big, 1 small", w.sizes())
 		w.join(w.ready("small")[0])
 		w.Eventually(func() string {

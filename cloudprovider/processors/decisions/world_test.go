@@ -1,7 +1,6 @@
 package decisions_test
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -75,8 +74,8 @@ type world struct {
 	failed        error           // of the last loop
 	backoff       backoff.Backoff // of the core
 	record        *decision.Record
-	seen          *decisions.Collector        // nil without a record
-	asked         *scaledown.Requests         // nil without a record
+	seen          *decisions.Collector
+	asked         *scaledown.Requests
 	consolidation *scaledown.Consolidation    // nil without a move.Consolidate among the reasons of the machine
 	events        *record.FakeRecorder        // of asked
 	drains        drains                      // none without a machine
@@ -101,14 +100,14 @@ func options() config.AutoscalingOptions {
 	}
 }
 
-// newWorld makes the world over an AWS that runs. The record is left out without recorded. It launches synchronously unless a change says otherwise.
-func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, recorded bool, changes ...func(*asg.Options)) *world {
+// newWorld makes the world over an AWS that runs. It launches synchronously unless a change says otherwise.
+func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, changes ...func(*asg.Options)) *world {
 	t.Helper()
-	return newMovingWorld(t, on, core, recorded, nil, changes...)
+	return newMovingWorld(t, on, core, nil, changes...)
 }
 
 // newMovingWorld is newWorld with nodes that the machine has replaced.
-func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, recorded bool, machine *move.Machine, changes ...func(*asg.Options)) *world {
+func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, machine *move.Machine, changes ...func(*asg.Options)) *world {
 	t.Helper()
 	client := fake.NewClientset()
 	client.PrependReactor("update", "nodes", versioned(client.Tracker()))
@@ -123,23 +122,17 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	nodes := w.factory.Core().V1().Nodes()
 	nodes.Informer()
 	require.NoError(t, w.factory.Core().V1().Pods().Informer().AddIndexers(nodemeta.PodsByNode))
-	if recorded {
-		w.record = decision.New(decision.Process{Leader: true}, clock.RealClock{})
-		w.seen = decisions.New(decisions.Config{Record: w.record, Core: core, Clock: clock.RealClock{}, ScaleDown: true, Nodes: nodes.Lister()})
-	}
+	w.record = decision.New(decision.Process{Leader: true}, clock.RealClock{})
+	w.seen = decisions.New(decisions.Config{Record: w.record, Core: core, Clock: clock.RealClock{}, ScaleDown: true, Nodes: nodes.Lister()})
 	w.World = on.RestartedWith(func(a *asg.Options, o *aws.Options) {
 		a.LaunchMode = asg.LaunchAuto
 		o.Nodes, o.Limiter = nodes, cacontext.NewResourceLimiterFromAutoscalingOptions(core)
-		if recorded {
-			a.Launched, o.Problem = w.seen.Launched, w.seen.Problem
-		}
+		a.Launched, o.Problem = w.seen.Launched, w.seen.Problem
 		for _, change := range changes {
 			change(a)
 		}
 	})
-	if recorded {
-		w.seen.Provider, w.seen.Cluster = w.Provider, func() string { return "" }
-	}
+	w.seen.Provider, w.seen.Cluster = w.Provider, func() string { return "" }
 	opts.CloudProvider = w.Provider
 	w.wire(t, &opts)
 	informed.Start(t.Context(), t, client, w.factory)
@@ -168,8 +161,6 @@ func versioned(tracker clienttesting.ObjectTracker) clienttesting.ReactionFunc {
 func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	t.Helper()
 	p, launchable := caprocessors.DefaultProcessors(opts.AutoscalingOptions), &nodegroups.Launchable{Provider: w.Provider}
-	list := []pods.PodListProcessor{podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)}
-	var after []corestatus.ScaleUpStatusProcessor
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
 	var moves *scaledown.Moves
@@ -178,47 +169,46 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{ActionableClusterProcessor: p.ActionableClusterProcessor, Enforcer: p.ScaleUpEnforcer, MaxNodesTotal: opts.MaxNodesTotal}
 	p.ActionableClusterProcessor, p.ScaleUpEnforcer, scaleUp.Limited = noPodAgeDelay, noPodAgeDelay, noPodAgeDelay.Limited
 	zoneIDs := nodeinfos.NewZoneIDs(w.Provider)
-	if c := w.seen; c != nil {
-		core, storage := w.factory.Core().V1(), w.factory.Storage().V1()
-		oneZone := &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: podzone.Volumes{Claims: core.PersistentVolumeClaims().Lister(),
-			Volumes: core.PersistentVolumes().Lister(), Classes: storage.StorageClasses().Lister()}}
-		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, oneZone, list[0], &w.booked, decisions.ToHelp{Collector: c}}
-		after = append(after, &status.Zones{Provider: w.Provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: w.loops})
-		draining := &podlist.Draining{Drains: &w.drains}
-		if w.machine != nil {
-			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client, interruption.RebootAsked), Raises: scaleUp.Raises,
-				Metrics: move.NewMetrics(w.moves), Clock: w.clock,
-				Budgets: w.factory.Policy().V1().PodDisruptionBudgets().Lister(),
-				PodsOn: func(node string) []*corev1.Pod {
-					return nodemeta.PodsOn(w.factory.Core().V1().Pods().Informer().GetIndexer(), node)
-				}})
-			scaleUp.Admit = moves.Admit
-			after = append(after, moves)
-			for _, reason := range w.machine.Reasons {
-				if consolidate, ok := reason.(*move.Consolidate); ok {
-					w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Settled: time.Minute, Provider: w.Provider,
-						Launchable: launchable.Now, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
-					moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
-				}
+	c, objects, storage := w.seen, w.factory.Core().V1(), w.factory.Storage().V1()
+	oneZone := &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: podzone.Volumes{Claims: objects.PersistentVolumeClaims().Lister(),
+		Volumes: objects.PersistentVolumes().Lister(), Classes: storage.StorageClasses().Lister()}}
+	list := []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, oneZone, podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
+		&w.booked, decisions.ToHelp{Collector: c}}
+	after := []corestatus.ScaleUpStatusProcessor{&status.Zones{Provider: w.Provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: w.loops}}
+	draining := &podlist.Draining{Drains: &w.drains}
+	if w.machine != nil {
+		moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client, interruption.RebootAsked), Raises: scaleUp.Raises,
+			Metrics: move.NewMetrics(w.moves), Clock: w.clock,
+			Budgets: w.factory.Policy().V1().PodDisruptionBudgets().Lister(),
+			PodsOn: func(node string) []*corev1.Pod {
+				return nodemeta.PodsOn(w.factory.Core().V1().Pods().Informer().GetIndexer(), node)
+			}})
+		scaleUp.Admit = moves.Admit
+		after = append(after, moves)
+		for _, reason := range w.machine.Reasons {
+			if consolidate, ok := reason.(*move.Consolidate); ok {
+				w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Settled: time.Minute, Provider: w.Provider,
+					Launchable: launchable.Now, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
+				moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 			}
-			draining.Moves, c.Held = moves.Count, moves.Held
-			list = slices.Insert(list, 1, pods.PodListProcessor(draining))
 		}
-		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
-		removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
-			Provider: w.Provider, Clock: clock.RealClock{}})
-		p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
-		w.events = record.NewFakeRecorder(100)
-		fresh := scaledown.NewFreshCandidates(w.Provider, p.NodeGroupConfigProcessor, clock.RealClock{}, p.ScaleDownNodeProcessor)
-		p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
-		opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
-		w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
-			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs}
-		p.ScaleDownNodeProcessor = w.asked
-		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
-		p.ScaleDownCandidatesNotifier.Register(c.Unneeded)
-		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
+		draining.Moves, c.Held = moves.Count, moves.Held
+		list = slices.Insert(list, 1, pods.PodListProcessor(draining))
 	}
+	after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
+	removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
+		Provider: w.Provider, Clock: clock.RealClock{}})
+	p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
+	w.events = record.NewFakeRecorder(100)
+	fresh := scaledown.NewFreshCandidates(w.Provider, p.NodeGroupConfigProcessor, clock.RealClock{}, p.ScaleDownNodeProcessor)
+	p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
+	opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
+	w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
+		DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs}
+	p.ScaleDownNodeProcessor = w.asked
+	p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
+	p.ScaleDownCandidatesNotifier.Register(c.Unneeded)
+	opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
 	w.backoff = opts.Backoff
 	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, zoneIDs, time.Hour, false)
 	p.NodeGroupListProcessor = launchable
@@ -277,18 +267,24 @@ func (w *world) loop() *decision.Report {
 	return w.record.Report()
 }
 
+// loopTimes runs several loops.
+func (w *world) loopTimes(count int) {
+	w.T.Helper()
+	for range count {
+		w.loop()
+	}
+}
+
 // once runs one loop, and waits for what AWS answers.
 func (w *world) once() {
 	w.T.Helper()
 	w.at = w.at.Add(time.Second)
 	w.loops.SetTime(w.at)
-	if w.seen != nil {
-		w.seen.Begin("test", w.at)
-		defer func() {
-			w.seen.End()
-			w.asked.Publish()
-		}()
-	}
+	w.seen.Begin("test", w.at)
+	defer func() {
+		w.seen.End()
+		w.asked.Publish()
+	}()
 	w.failed = w.core.RunOnce(w.at)
 	require.NoError(w.T, w.Provider.AwaitIncreases(w.T.Context()))
 }
@@ -310,6 +306,22 @@ func (w *world) put(objects ...runtime.Object) {
 		}
 		require.NoError(w.T, informer.GetIndexer().Add(o))
 	}
+}
+
+// stored is a node as the API server has it.
+func (w *world) stored(name string) *corev1.Node {
+	w.T.Helper()
+	n, err := w.client.CoreV1().Nodes().Get(w.T.Context(), name, metav1.GetOptions{})
+	require.NoError(w.T, err)
+	return n
+}
+
+// cached is a copy of a node as the loops see it.
+func (w *world) cached(name string) *corev1.Node {
+	w.T.Helper()
+	n, err := w.factory.Core().V1().Nodes().Lister().Get(name)
+	require.NoError(w.T, err)
+	return n.DeepCopy()
 }
 
 // onAWS starts an AWS that launches synchronously within some milliseconds.
@@ -377,5 +389,15 @@ func running(name, set, cpu, node string) *corev1.Pod {
 	return pod
 }
 
-// named is the name of a group out of many.
-func named(n int) string { return fmt.Sprintf("group-%04d", n) }
+// bare is a Ready pod without a controller on a node.
+func bare(name, node string) *corev1.Pod {
+	pod := running(name, name, "100m", node)
+	pod.OwnerReferences = nil
+	return pod
+}
+
+// noneMayGo is a disruption budget of all pods that lets none go.
+func noneMayGo() *policyv1.PodDisruptionBudget {
+	return &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("pod-0", "set-0", "1", "").Labels}}}
+}

@@ -29,9 +29,18 @@ func (w *world) joinsAfter(took time.Duration, group string) {
 	w.loop()
 }
 
+// starting is an instance of the group that starts, after one more loop.
+func (w *world) starting(group string) decision.Node {
+	w.T.Helper()
+	nodes := w.loop().Nodes
+	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting && n.Group == group })
+	require.GreaterOrEqualf(w.T, at, 0, "an instance that starts among %+v", nodes)
+	return nodes[at]
+}
+
 // Nobody knows when these instances were launched: the first was there before this process, the second the core sees a minute after it came.
 func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.joinsAfter(10*time.Second, "web")
 	require.NoError(t, w.AWS.SetDesired("web", 2))
@@ -44,17 +53,11 @@ func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 	w.loop()
 	w.ready("web")
 	w.loop()
-	starting := func() decision.Node {
-		nodes := w.loop().Nodes
-		at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
-		require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
-		return nodes[at]
-	}
 	w.at = w.at.Add(115 * time.Second)
-	n := starting()
+	n := w.starting("web")
 	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late before two minutes", n)
 	w.at = w.at.Add(10 * time.Second)
-	n = starting()
+	n = w.starting("web")
 	assert.Equalf(t, decision.CodeNotReady, n.Reason.Code, "%+v is late after two minutes", n)
 }
 
@@ -62,7 +65,7 @@ func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 func TestStartOutOfAWarmPoolMakesNoOtherLate(t *testing.T) {
 	pooled := awsworld.Group("web", "m5.large", 0, 0, 9, nil)
 	pooled.WarmPool = &fakeaws.WarmPool{Warmed: 1}
-	w := newWorld(t, onAWS(t, pooled), options(), true)
+	w := newWorld(t, onAWS(t, pooled), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.put(waiting("web-0", "web", "1500m"))
 	w.loop()
@@ -72,14 +75,12 @@ func TestStartOutOfAWarmPoolMakesNoOtherLate(t *testing.T) {
 	w.ready("web")
 	w.loop()
 	w.at = w.at.Add(80 * time.Second)
-	nodes := w.loop().Nodes
-	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
-	require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
-	assert.Equalf(t, decision.CodeStarting, nodes[at].Reason.Code, "%+v is not late", nodes[at])
+	n := w.starting("web")
+	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late", n)
 }
 
 func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.joinsAfter(4*time.Minute, "web")
 	w.put(waiting("web-0", "web", "1500m"), waiting("web-1", "web", "1500m"))
@@ -87,15 +88,13 @@ func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
 	w.ready("web")
 	w.loop()
 	w.at = w.at.Add(7 * time.Minute)
-	nodes := w.loop().Nodes
-	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting })
-	require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
-	assert.Equalf(t, decision.CodeStarting, nodes[at].Reason.Code, "%+v is not late", nodes[at])
+	n := w.starting("web")
+	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late", n)
 }
 
 // A pod that needs a zone has a group divided. Its instances take as long to join as before.
 func TestDividedGroupKeepsTheTimeOfItsLastJoin(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Zoned(awsworld.Group("web", "m5.large", 0, 0, 9, nil), "abc")), options(), true)
+	w := newWorld(t, onAWS(t, awsworld.Zoned(awsworld.Group("web", "m5.large", 0, 0, 9, nil), "abc")), options())
 	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
 	w.put(waiting("web-0", "web", "1"))
 	w.loop()
@@ -112,11 +111,9 @@ func TestDividedGroupKeepsTheTimeOfItsLastJoin(t *testing.T) {
 	require.NoError(t, w.Grow(zone, 1))
 	w.loop()
 	w.at = w.at.Add(130 * time.Second)
-	nodes := w.loop().Nodes
-	at := slices.IndexFunc(nodes, func(n decision.Node) bool { return n.State == decision.NodeStarting && n.Group == zone })
-	require.GreaterOrEqualf(t, at, 0, "an instance that starts among %+v", nodes)
-	assert.Equalf(t, decision.CodeStarting, nodes[at].Reason.Code, "%+v is not late before 150 s", nodes[at])
+	n := w.starting(zone)
+	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late before 150 s", n)
 	w.at = w.at.Add(20 * time.Second)
-	at = slices.IndexFunc(w.loop().Nodes, func(n decision.Node) bool { return n.Group == zone && n.Reason.Code == decision.CodeNotReady })
+	at := slices.IndexFunc(w.loop().Nodes, func(n decision.Node) bool { return n.Group == zone && n.Reason.Code == decision.CodeNotReady })
 	assert.GreaterOrEqual(t, at, 0, "an instance that is late")
 }

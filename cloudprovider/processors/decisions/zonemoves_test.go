@@ -46,7 +46,7 @@ func newNamedZonesWorld(t *testing.T, g fakeaws.AutoScalingGroup, named []group.
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "larger",
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.xlarge"}}})
 	}, g)
-	w := newMovingWorld(t, on, o, true, &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute},
+	w := newMovingWorld(t, on, o, &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute},
 		func(a *asg.Options) { a.Discovery.Named = named })
 	w.Eventually(func() string {
 		w.Reread()
@@ -131,9 +131,12 @@ func (w *world) replaced(perZone map[string]int) {
 	w.gone(3)
 }
 
+// replacing are the ways in which a node is replaced.
+var replacing = map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst}
+
 // Without a pod that needs a zone, the group is one node group, and AWS would choose the zone of the new node.
 func TestReplacementComesUpInTheZoneThatThePodsNeed(t *testing.T) {
-	for name, replace := range map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst} {
+	for name, replace := range replacing {
 		t.Run(name, func(t *testing.T) {
 			w := newZonesWorld(t, awsworld.Zoned(awsworld.Group("small", "m5.large", 0, 3, 9, nil), "abc"), "1500m", replace, inZone)
 			w.replaced(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 2})
@@ -144,27 +147,23 @@ func TestReplacementComesUpInTheZoneThatThePodsNeed(t *testing.T) {
 // The group is at its minimum size, and zone c has none of its new types, or no capacity. The zones a and b have room. A pod that needs the zone
 // would not fit a node of theirs.
 func TestNodeInAZoneWithoutItsNewTypesIsReplacedInAnother(t *testing.T) {
-	for name, replace := range map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst} {
-		t.Run(name, func(t *testing.T) {
-			w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 9), "500m", replace)
-			w.launchesLarger()
-			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
-		})
-	}
-	for name, replace := range map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst} {
-		t.Run(name+", and the zone has no capacity", func(t *testing.T) {
-			w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 9), "500m", replace)
-			w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneC})
-			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
-		})
-	}
 	named := func(least int) (all []group.Named) {
 		for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
 			all = append(all, group.Named{Name: "small/" + zone, MinSize: least, MaxSize: 5})
 		}
 		return all
 	}
-	for name, replace := range map[string]func(*corev1.Node){"rotation": rotated, "request": replacedFirst} {
+	for name, replace := range replacing {
+		t.Run(name, func(t *testing.T) {
+			w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 9), "500m", replace)
+			w.launchesLarger()
+			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
+		})
+		t.Run(name+", and the zone has no capacity", func(t *testing.T) {
+			w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 9), "500m", replace)
+			w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneC})
+			w.replaced(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1})
+		})
 		t.Run(name+", and each zone has a maximum of its own", func(t *testing.T) {
 			w := newNamedZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 15), named(0), "500m", replace)
 			w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneC})
@@ -185,9 +184,7 @@ func TestNodeInAZoneWithoutItsNewTypesIsReplacedInAnother(t *testing.T) {
 	t.Run("request, and its pod needs the zone", func(t *testing.T) {
 		w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 0, 3, 9), "1500m", replacedFirst, inZone)
 		w.launchesLarger()
-		for range 5 {
-			w.loop()
-		}
+		w.loopTimes(5)
 		assert.Equal(t, 3, w.desired(), "desired, want no node in a zone where the pod cannot run")
 	})
 }

@@ -51,7 +51,6 @@ func TestRefusedGroupWithLeavingNodesIsPaused(t *testing.T) {
 	failing := false
 	o := w.start(Options{Failing: func(string) bool { return failing }, Clock: clock.RealClock{}})
 	state := w.state
-	w.ctx.ClusterStateRegistry = state
 	var leaving []*apiv1.Node
 	for _, name := range []string{"leaving-1", "leaving-2"} {
 		node := utiltest.BuildTestNode(name, 1000, 1<<30)

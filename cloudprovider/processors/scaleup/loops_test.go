@@ -9,26 +9,22 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
-	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
-	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/utils/clock"
 
@@ -71,16 +67,22 @@ func withHostPort(pod *apiv1.Pod) {
 	pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{HostPort: 8080, ContainerPort: 8080, Protocol: apiv1.ProtocolTCP}}
 }
 
-func keptApart(pod *apiv1.Pod) {
-	pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{
-		RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
-			{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelHostname}}}}
+// apartBy keeps pods of one kind off nodes with the same value of the label, and near has them run beside the pods of an app.
+func apartBy(label string) func(*apiv1.Pod) {
+	return func(pod *apiv1.Pod) {
+		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: label}}
+		pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	}
 }
 
-func spreadOverNodes(pod *apiv1.Pod) {
-	pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: apiv1.LabelHostname,
-		WhenUnsatisfiable: apiv1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+func near(app, label string) func(*apiv1.Pod) {
+	return func(pod *apiv1.Pod) {
+		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}, TopologyKey: label}}
+		pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
+	}
 }
+
+var keptApart = apartBy(apiv1.LabelHostname)
 
 // cheapest chooses by a plan of least-cost, at a price for each CPU.
 type cheapest struct{ *leastcost.Filter }
@@ -219,7 +221,7 @@ func TestTriesGrowWithPodsAlone(t *testing.T) {
 				w.limits = []estimator.Threshold{estimator.NewStaticThreshold(nodes/4, 0)}
 				snapshot := &counting{ClusterSnapshot: w.ctx.ClusterSnapshot}
 				w.ctx.ClusterSnapshot = snapshot
-				o := w.start(Options{Core: uncounted{orchestrator.New(), snapshot}})
+				o := w.start(Options{Core: around{orchestrator.New(), func() { snapshot.off = true }, func() { snapshot.off = false }}})
 				_, err := o.ScaleUp(replicas("many", count, 100, change), nil, nil, w.nodeInfos, false)
 				assert.Truef(t, err == nil && len(w.asked) == 4 && w.sizes()["a"] == nodes, "error %v, scale-ups %v, want four for %d nodes", err, w.asked, nodes)
 				return snapshot.tries
@@ -258,19 +260,6 @@ func (c *counting) SchedulePod(pod *apiv1.Pod, node string) clustersnapshot.Sche
 	return c.ClusterSnapshot.SchedulePod(pod, node)
 }
 
-// uncounted is the core, whose own tries do not count.
-type uncounted struct {
-	corescaleup.Orchestrator
-	snapshot *counting
-}
-
-func (u uncounted) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
-	allOrNothing bool) (*status.ScaleUpStatus, caerrors.AutoscalerError) {
-	u.snapshot.off = true
-	defer func() { u.snapshot.off = false }()
-	return u.Orchestrator.ScaleUp(pods, nodes, daemonSets, infos, allOrNothing)
-}
-
 // loop runs loops until no pod is left for which nodes must be asked for, and returns how many. All nodes that were asked for are upcoming.
 func (w *world) loop(o *Orchestrator, pods []*apiv1.Pod) (loops int) {
 	w.t.Helper()
@@ -305,7 +294,7 @@ func (w *world) loop(o *Orchestrator, pods []*apiv1.Pod) (loops int) {
 // A node that ends meanwhile lowers the target size. Its group was asked for all nodes of the option all the same.
 func TestGroupThatShrinksMeanwhileIsAskedOnce(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
-	w.scaleUp(w.start(Options{Core: after{orchestrator.New(), func() { w.resize("a", -1) }}}), filling(2), "a +2")
+	w.scaleUp(w.start(Options{Core: around{orchestrator.New(), func() {}, func() { w.resize("a", -1) }}}), filling(2), "a +2")
 }
 
 // The core's fast path simulates one node only, and counts the others.

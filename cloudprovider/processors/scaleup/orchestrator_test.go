@@ -173,10 +173,7 @@ func TestPlanByPreferencesGoesOn(t *testing.T) {
 	parts := ourexpander.Config{Provider: w.provider, Costs: perCPU{}, LeastCost: filter}
 	chain := ourexpander.New([]string{expander.LeastWasteExpanderName}, parts)
 	w.ctx.ExpanderStrategy = chain
-	pods := replicas("web", 9, 800, func(pod *apiv1.Pod) {
-		pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "pool",
-			WhenUnsatisfiable: apiv1.ScheduleAnyway, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
-	})
+	pods := replicas("web", 9, 800, spreadOver("pool", apiv1.ScheduleAnyway))
 	result := w.scaleUp(w.start(Options{Planner: chain}), pods, "a +3", "b +3", "c +3")
 	assert.Len(t, result.PodsTriggeredScaleUp, 9, "pods with nodes")
 	planned := w.planned()
@@ -191,10 +188,7 @@ func TestPodsThatMustShareANodeGetOne(t *testing.T) {
 		w := newWorld(t, map[string]zone{"a": {max: 9}})
 		filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
 		w.ctx.ExpanderStrategy = cheapest{filter}
-		together := replicas(owner, 4, 190, func(pod *apiv1.Pod) {
-			pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
-				{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelHostname}}}}
-		})
+		together := replicas(owner, 4, 190, near(owner, apiv1.LabelHostname))
 		w.scaleUp(w.start(Options{Planner: filter}), slices.Concat(replicas("web", 40, 127, nil), together), "a +7")
 		on := map[int]int{} // of them, by node
 		for i, node := range w.planned()["a"] {
@@ -225,7 +219,7 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 			c := clocktesting.NewFakePassiveClock(time.Now())
 			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}})
 			w.ctx.MaxNodeGroupBinpackingDuration = tt.most
-			o := w.start(Options{Core: after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, Clock: c})
+			o := w.start(Options{Core: around{orchestrator.New(), func() {}, func() { c.SetTime(c.Now().Add(tt.took)) }}, Clock: c})
 			_, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false)
 			assert.Equalf(t, tt.dry, err != nil, "error %v, want one %t", err, tt.dry)
 			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
@@ -233,15 +227,16 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 	}
 }
 
-// after calls a function after each scale-up.
-type after struct {
+// around calls functions before and after each scale-up.
+type around struct {
 	corescaleup.Orchestrator
-	done func()
+	before, after func()
 }
 
-func (a after) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
+func (a around) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
 	allOrNothing bool) (*status.ScaleUpStatus, caerrors.AutoscalerError) {
-	defer a.done()
+	a.before()
+	defer a.after()
 	return a.Orchestrator.ScaleUp(pods, nodes, daemonSets, infos, allOrNothing)
 }
 
@@ -307,25 +302,9 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 // Other pods may keep some out of a zone, or have them share one. The burst beside them may run anywhere.
 func TestPodsThatOtherPodsKeepOutOfZonesDrawNoOthersThere(t *testing.T) {
 	spread := replicas("spread", 20, 800, spreadOverZones)
-	byID := replicas("spread", 20, 800, spreadOverZones)
-	for _, pod := range byID {
-		pod.Spec.TopologySpreadConstraints[0].TopologyKey = podzone.LabelZoneID
-	}
-	softly := replicas("spread", 20, 800, func(pod *apiv1.Pod) {
-		spreadOverZones(pod)
-		pod.Spec.TopologySpreadConstraints[0].WhenUnsatisfiable = apiv1.ScheduleAnyway
-	})
-	near := func(app string) func(*apiv1.Pod) {
-		return func(pod *apiv1.Pod) {
-			terms := []apiv1.PodAffinityTerm{{TopologyKey: apiv1.LabelTopologyZone,
-				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}}}
-			pod.Spec.Affinity = &apiv1.Affinity{PodAffinity: &apiv1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
-		}
-	}
-	apart := replicas("apart", 3, 800, func(pod *apiv1.Pod) {
-		terms := []apiv1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelTopologyZone}}
-		pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: terms}}
-	})
+	byID := replicas("spread", 20, 800, spreadOver(podzone.LabelZoneID, apiv1.DoNotSchedule))
+	softly := replicas("spread", 20, 800, spreadOver(apiv1.LabelTopologyZone, apiv1.ScheduleAnyway))
+	apart := replicas("apart", 3, 800, apartBy(apiv1.LabelTopologyZone))
 	web, inA := replicas("web", 9, 900, nil), replicas("db", 1, 900, func(pod *apiv1.Pod) {
 		pod.Name, pod.Spec.NodeSelector = "in-a", map[string]string{apiv1.LabelTopologyZone: "a"}
 	})
@@ -352,13 +331,13 @@ func TestPodsThatOtherPodsKeepOutOfZonesDrawNoOthersThere(t *testing.T) {
 		{name: "pods that prefer zone a", running: fewerInA(softly),
 			pods: slices.Concat(web, softly[5:8]), want: map[string]int{"a": 4, "b": 4, "c": 4}},
 		{name: "spread pods beside one that needs zone a", pods: slices.Concat(spread[:9], inA), want: map[string]int{"a": 4, "b": 3, "c": 3}},
-		{name: "two near each other", pods: slices.Concat(web, replicas("near", 2, 800, near("near"))),
+		{name: "two near each other", pods: slices.Concat(web, replicas("near", 2, 800, near("near", apiv1.LabelTopologyZone))),
 			want: map[string]int{"a": 5, "b": 3, "c": 3}},
 		{name: "near a pod in zone b", running: map[string][]*apiv1.Pod{"a": spread[:1], "b": cache[:1]},
-			pods: slices.Concat(web, replicas("near", 1, 800, near("cache"))), want: map[string]int{"a": 3, "b": 4, "c": 3}},
+			pods: slices.Concat(web, replicas("near", 1, 800, near("cache", apiv1.LabelTopologyZone))), want: map[string]int{"a": 3, "b": 4, "c": 3}},
 		{name: "near pods in all zones, beside one that needs zone a",
 			running: map[string][]*apiv1.Pod{"a": cache[:1], "b": cache[1:2], "c": cache[2:]},
-			pods:    slices.Concat(replicas("near", 9, 800, near("cache")), inA), want: map[string]int{"a": 4, "b": 3, "c": 3}},
+			pods:    slices.Concat(replicas("near", 9, 800, near("cache", apiv1.LabelTopologyZone)), inA), want: map[string]int{"a": 4, "b": 3, "c": 3}},
 		{name: "zone c alone takes a pod apart from others", running: map[string][]*apiv1.Pod{"a": apart[:1], "b": apart[1:2]},
 			pods: slices.Concat(web, apart[2:]), want: map[string]int{"a": 3, "b": 3, "c": 4}},
 	} {
@@ -448,8 +427,8 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 	spread := func(pods []*apiv1.Pod) []*apiv1.Pod {
 		for _, pod := range pods {
 			pod.Labels = map[string]string{"app": "web"}
-			pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, MinDomains: ptr.To[int32](2), TopologyKey: apiv1.LabelHostname,
-				WhenUnsatisfiable: apiv1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+			spreadOverNodes(pod)
+			pod.Spec.TopologySpreadConstraints[0].MinDomains = ptr.To[int32](2)
 		}
 		return pods
 	}
@@ -472,8 +451,7 @@ func TestPodsSpreadOverZonesFillTheirNodes(t *testing.T) {
 	pods := sized(60, 50)
 	for _, pod := range pods {
 		pod.Labels = map[string]string{"app": "web"}
-		pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "pool", WhenUnsatisfiable: apiv1.DoNotSchedule,
-			LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+		spreadOverPools(pod)
 	}
 	for _, pool := range []string{"a", "b", "c"} {
 		old := utiltest.BuildTestNode("old-"+pool, 1000, 1<<30)

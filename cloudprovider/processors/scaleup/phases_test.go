@@ -74,11 +74,19 @@ func podsNamed(names ...string) (list []*apiv1.Pod) {
 	return list
 }
 
-// spreadOverZones has a pod run on a node only if its zone has no more of its kind than another one.
-func spreadOverZones(pod *apiv1.Pod) {
-	pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: apiv1.LabelTopologyZone,
-		WhenUnsatisfiable: apiv1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+// spreadOver adds to a pod that nodes with the same value of the label have no more of its kind than others.
+func spreadOver(label string, otherwise apiv1.UnsatisfiableConstraintAction) func(*apiv1.Pod) {
+	return func(pod *apiv1.Pod) {
+		pod.Spec.TopologySpreadConstraints = append(pod.Spec.TopologySpreadConstraints, apiv1.TopologySpreadConstraint{MaxSkew: 1, TopologyKey: label,
+			WhenUnsatisfiable: otherwise, LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}})
+	}
 }
+
+var (
+	spreadOverNodes = spreadOver(apiv1.LabelHostname, apiv1.DoNotSchedule)
+	spreadOverZones = spreadOver(apiv1.LabelTopologyZone, apiv1.DoNotSchedule)
+	spreadOverPools = spreadOver("pool", apiv1.DoNotSchedule)
+)
 
 // requested are pods of a provisioning request.
 func requested(names ...string) []*apiv1.Pod {
@@ -153,9 +161,7 @@ func TestGroupWithoutALabelKeepsPodsOutOfNoZone(t *testing.T) {
 	s := &simulation{snapshot: w.ctx.ClusterSnapshot, templates: w.nodeInfos}
 	pods := replicas("spread", 3, 100, func(pod *apiv1.Pod) {
 		spreadOverZones(pod)
-		second := pod.Spec.TopologySpreadConstraints[0]
-		second.TopologyKey = "pool"
-		pod.Spec.TopologySpreadConstraints = append(pod.Spec.TopologySpreadConstraints, second)
+		spreadOverPools(pod)
 	})
 	for range 10 {
 		assert.Empty(t, names(s.keptOut(pods)), "kept out of a zone")

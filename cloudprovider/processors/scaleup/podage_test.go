@@ -13,10 +13,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/actionablecluster"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/callbacks"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/provreq"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/client-go/kubernetes/fake"
 )
 
@@ -55,13 +53,6 @@ func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
 	}
 }
 
-func TestCoresReasonToAbortIsKept(t *testing.T) {
-	processors := caprocessors.DefaultProcessors(config.AutoscalingOptions{})
-	delay := &NoPodAgeDelay{ActionableClusterProcessor: aborting{processors.ActionableClusterProcessor}, Enforcer: processors.ScaleUpEnforcer}
-	abort, _ := delay.ShouldAbort(&cacontext.AutoscalingContext{}, nil, nil, time.Now())
-	assert.True(t, abort, "ShouldAbort = false where the wrapped processor said true")
-}
-
 // The core itself writes no status otherwise.
 func TestStatusOfAnEmptyClusterIsWritten(t *testing.T) {
 	for _, writes := range []bool{true, false} {
@@ -77,12 +68,4 @@ func TestStatusOfAnEmptyClusterIsWritten(t *testing.T) {
 		require.NoError(t, failed)
 		assert.Equal(t, writes, len(maps.Items) == 1 && strings.Contains(maps.Items[0].Data["status"], "Cluster has no nodes."), "%+v", maps.Items)
 	}
-}
-
-type aborting struct {
-	actionablecluster.ActionableClusterProcessor
-}
-
-func (aborting) ShouldAbort(*cacontext.AutoscalingContext, []*apiv1.Node, []*apiv1.Node, time.Time) (bool, errors.AutoscalerError) {
-	return true, nil
 }

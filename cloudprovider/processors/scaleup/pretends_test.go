@@ -14,19 +14,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/observers/nodegroupchange"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
-
-// received is a plan that keeps what it receives.
-type received struct{ nodes [][]string }
-
-func (r *received) Asked(nodes ...plan.Node) {
-	r.nodes = nil
-	for _, n := range nodes {
-		r.nodes = append(r.nodes, append([]string{n.Group}, names(n.Pods)...))
-	}
-}
 
 // observer fails if it hears of a raise.
 type observer struct {
@@ -39,13 +27,13 @@ func (o observer) RegisterScaleUp(g cloudprovider.NodeGroup, delta int, _ time.T
 }
 
 func TestObserversDoNotHearOfRaisesThatAShadowPretends(t *testing.T) {
-	w, got := newWorld(t, map[string]zone{"a": {min: 1, max: 9, cpus: 2}}), &received{}
+	w := newWorld(t, map[string]zone{"a": {min: 1, max: 9, cpus: 2}})
 	w.processors.ScaleStateNotifier.Register(observer{t: t})
 	w.pretended = map[string]int{}
-	o := w.start(Options{Plan: got, Pretended: w.pretended})
+	o := w.start(Options{Pretended: w.pretended})
 	result := w.scaleUp(o, sized(1, 800), "a +1")
 	assert.Equal(t, status.ScaleUpSuccessful, result.Result)
-	assert.Empty(t, cmp.Diff([][]string{{"a", "800m-0"}}, got.nodes), "nodes (-want +got)")
+	assert.Empty(t, cmp.Diff(asked{"a": {{"800m-0"}}}, w.planned()), "nodes (-want +got)")
 }
 
 func TestLimitsOfTheClusterCountNodesOfEarlierLoopsOfAShadow(t *testing.T) {

@@ -156,27 +156,7 @@ func (w *world) build(options config.AutoscalingOptions) {
 func (w *world) start(o Options) *Orchestrator {
 	w.t.Helper()
 	o.Core, o.Most = stdcmp.Or[corescaleup.Orchestrator](o.Core, orchestrator.New()), stdcmp.Or(o.Most, 20)
-	o.Clock = stdcmp.Or[clock.PassiveClock](o.Clock, clock.RealClock{})
-	if o.Plan == nil {
-		o.Plan = w.plan
-	}
-	started := New(o)
-	w.initialize(started)
-	return started
-}
-
-// scaleUp has an orchestrator scale up without an error, and compares the launches until now.
-func (w *world) scaleUp(o *Orchestrator, pods []*apiv1.Pod, asked ...string) *status.ScaleUpStatus {
-	w.t.Helper()
-	result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
-	require.NoError(w.t, err)
-	assert.Empty(w.t, cmp.Diff(asked, w.asked), "launches (-want +got)")
-	return result
-}
-
-// initialize initializes an orchestrator with the core's parts.
-func (w *world) initialize(o corescaleup.Orchestrator) {
-	w.t.Helper()
+	o.Clock, o.Plan = stdcmp.Or[clock.PassiveClock](o.Clock, clock.RealClock{}), w.plan
 	estimators, err := estimator.NewEstimatorBuilder(estimator.BinpackingEstimatorName,
 		estimator.NewThresholdBasedEstimationLimiter(append(w.limits, estimator.NewSngCapacityThreshold())),
 		estimator.NewDecreasingPodOrderer(), nil, w.fastPath)
@@ -187,9 +167,20 @@ func (w *world) initialize(o corescaleup.Orchestrator) {
 	require.NoError(w.t, state.UpdateNodes(nil, w.nodeInfos, time.Now()))
 	w.state, w.ctx.ClusterStateRegistry = state, state
 	w.processors.ScaleStateNotifier.Register(state)
-	o.Initialize(w.ctx, w.processors, state, estimators, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(
+	started := New(o)
+	started.Initialize(w.ctx, w.processors, state, estimators, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(
 		resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.provider),
 			CustomResourcesProcessor: w.processors.CustomResourcesProcessor}))
+	return started
+}
+
+// scaleUp has an orchestrator scale up without an error, and compares the launches until now.
+func (w *world) scaleUp(o *Orchestrator, pods []*apiv1.Pod, asked ...string) *status.ScaleUpStatus {
+	w.t.Helper()
+	result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+	require.NoError(w.t, err)
+	assert.Empty(w.t, cmp.Diff(asked, w.asked), "launches (-want +got)")
+	return result
 }
 
 // sizes are the target sizes in the end, without zeros.
