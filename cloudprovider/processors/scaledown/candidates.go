@@ -77,8 +77,6 @@ type CheapestFirst struct {
 	costs   map[*corev1.Node]float64 // of the nodes of this sort that the other comparers call equal
 }
 
-var _ scaledowncandidates.CandidatesComparer = (*CheapestFirst)(nil)
-
 // ResetState forgets the costs, before each sort.
 func (c *CheapestFirst) ResetState() { c.costs = map[*corev1.Node]float64{} }
 
