@@ -20,8 +20,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
 )
 
-const LeastWasteStock = "least-waste-stock"
-
 // Names are all names that --expander accepts, sorted.
 var Names = slices.Sorted(maps.Keys(Config{}.filters()))
 
@@ -102,7 +100,7 @@ func (c Config) filters() map[string]func() coreexpander.Filter {
 		leastcost.Name:                         func() coreexpander.Filter { return c.LeastCost },
 		coreexpander.LeastNodesExpanderName:    leastnodes.NewFilter,
 		coreexpander.LeastWasteExpanderName:    func() coreexpander.Filter { return &leastwaste.Filter{} },
-		LeastWasteStock:                        waste.NewFilter,
+		"least-waste-stock":                    waste.NewFilter,
 		coreexpander.MostPodsExpanderName:      mostpods.NewFilter,
 		coreexpander.PriceBasedExpanderName:    func() coreexpander.Filter { return newByPrice(c) },
 		coreexpander.PriorityBasedExpanderName: func() coreexpander.Filter { return newPriority(c.Clients, c.KubeClient, c.Namespace, c.GroupName) },

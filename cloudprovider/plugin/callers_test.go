@@ -28,7 +28,7 @@ import (
 )
 
 func TestSilentHostIsForgotten(t *testing.T) {
-	var c callers
+	c := callers{last: map[string]time.Time{}}
 	began := time.Now()
 	assert.False(t, c.know("10.0.0.1", false, began), "a host is known that never called")
 	assert.True(t, c.know("10.0.0.1", true, began), "a host that shows a certificate is not known")

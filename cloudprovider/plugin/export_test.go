@@ -1,8 +1,13 @@
 package plugin
 
-import "time"
+import (
+	"net"
+	"time"
+)
 
 const LargestRequest = largestRequest
+
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // SilentFor has the last Refresh of a core be that long ago.
 func (s *Server) SilentFor(d time.Duration) {

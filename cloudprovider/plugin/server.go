@@ -73,7 +73,7 @@ type Server struct {
 
 // Listen takes the address. The metrics are registered with r.
 func Listen(ctx context.Context, address string, files Files, r prometheus.Registerer) (*Server, error) {
-	s := &Server{files: files, health: health.NewServer(), asking: semaphore.NewWeighted(questions)}
+	s := &Server{files: files, health: health.NewServer(), callers: callers{last: map[string]time.Time{}}, asking: semaphore.NewWeighted(questions)}
 	s.durations = promauto.With(r).NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "asg_autoscaler", Name: "plugin_request_duration_seconds",
 		Help:    "Time in which the plugin answered a call of a Cluster Autoscaler, by method and gRPC code, in seconds.",
@@ -141,8 +141,6 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // Stop ends Serve at once. Calls under way get no answer.
 func (s *Server) Stop() { s.grpc.Stop() }
-
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // intercept measures a call, and gives errors of the core their codes. It drops a call whose caller has given up already: the core has
 // recorded a failure, so nothing may happen any more.
@@ -214,9 +212,7 @@ func (c *callers) know(host string, certified bool, now time.Time) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if certified {
-		if maps.DeleteFunc(c.last, func(_ string, at time.Time) bool { return now.Sub(at) > coreSilence }); c.last == nil {
-			c.last = map[string]time.Time{}
-		}
+		maps.DeleteFunc(c.last, func(_ string, at time.Time) bool { return now.Sub(at) > coreSilence })
 		c.last[host] = now
 	}
 	return now.Sub(c.last[host]) <= coreSilence

@@ -35,7 +35,7 @@ func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*fra
 			continue
 		}
 		size, _ := option.NodeGroup.TargetSize()
-		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id), size: size, costs: map[int]pricing.Amount{}})
+		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penalty(id), size: size, costs: map[int]pricing.Amount{}})
 	}
 	slices.SortStableFunc(list, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.penalty.Rank, b.penalty.Rank), cmp.Compare(a.size, b.size), strings.Compare(a.id, b.id))
@@ -71,11 +71,4 @@ func (f *Filter) cost(c *candidate, count int) (pricing.Amount, bool) {
 		}
 	}
 	return cost, known && cost.PerHour >= 0 && !math.IsInf(cost.PerHour, 0)
-}
-
-func (f *Filter) penaltyOf(id string) (p Penalty) {
-	if f.penalty != nil {
-		p = f.penalty(id)
-	}
-	return p
 }

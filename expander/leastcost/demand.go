@@ -202,8 +202,7 @@ func (d *demand) problem(candidates []candidate) *problem {
 			}
 		}
 	}
-	counts, _ := p.counts()
-	p.widen(counts)
+	p.widen(p.counts())
 	return p
 }
 

@@ -55,6 +55,9 @@ func (f *Filter) Words() map[string]fmt.Stringer { return f.last }
 // A plan that takes longer than the limit ends with the cheapest found by then.
 func New(prices Prices, penalty func(nodeGroup string) Penalty, devices func() *drasnapshot.Snapshot, limit time.Duration,
 	clock clock.PassiveClock) *Filter {
+	if penalty == nil {
+		penalty = func(string) Penalty { return Penalty{} }
+	}
 	return &Filter{prices: prices, penalty: penalty, devices: devices, limit: limit, clock: clock}
 }
 

@@ -159,8 +159,7 @@ func (pl *planner) without(to *packing, room []int, s int, used []int) bool {
 		return false
 	}
 	p := pl.problem
-	counts, _ := p.counts()
-	part := packing{left: counts}
+	part := packing{left: p.counts()}
 	for _, node := range to.nodes {
 		if node.shape != s {
 			part.add(p, node)

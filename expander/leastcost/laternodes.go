@@ -15,13 +15,9 @@ const planLasts = time.Minute
 
 // remainder is a plan after a choice.
 type remainder struct {
-	chosen []plan.Node // by the last BestOptions
-	later  []plan.Node // in the order of the plan
-	cut    bool        // time was short for the plan
-	made   time.Time
-
-	preferred bool                // the plan follows what pods prefer
-	alike     map[string][]string // see choice
+	choice
+	later []plan.Node // in the order of the plan
+	cut   bool        // time was short for the plan
 }
 
 // remainder returns what is left of the plan after its choice, or nil.
@@ -30,7 +26,7 @@ func (d *decision) remainder() *remainder {
 	if len(b.planned[b.first].nodes) == 0 {
 		return nil
 	}
-	r := &remainder{chosen: b.planned[b.first].nodes, cut: d.explanations[0].Cut, made: b.made, preferred: b.preferred, alike: b.alike}
+	r := &remainder{choice: b, cut: d.explanations[0].Cut}
 	for i, a := range b.planned {
 		if i != b.first {
 			r.later = append(r.later, a.nodes...)
@@ -44,7 +40,7 @@ func (f *Filter) Plan() (chosen, later []plan.Node) {
 	if f.rest == nil {
 		return nil, nil
 	}
-	return f.rest.chosen, f.rest.later
+	return f.rest.planned[f.rest.first].nodes, f.rest.later
 }
 
 // next returns the next scale-up of the plan. It is not ok where the plan no longer holds: it is old, other pods are pending, too, some pods

@@ -47,7 +47,9 @@ type planner struct {
 func newPlanner(p *problem, t *timer) *planner {
 	pl := &planner{problem: p, filler: newFiller(p), timer: t, random: rand.New(rand.NewPCG(1, 2)),
 		promise: make([]float64, len(p.shapes)), looked: make([]bool, len(p.shapes))}
-	_, pl.all = p.counts()
+	for c := range p.classes {
+		pl.all = append(pl.all, c)
+	}
 	for s := range p.shapes {
 		pl.shapes = append(pl.shapes, s)
 	}
@@ -57,8 +59,7 @@ func newPlanner(p *problem, t *timer) *planner {
 
 // solve plans. Out of time it may leave pods without a node.
 func (p *problem) solve(t *timer) packing {
-	counts, _ := p.counts()
-	result := packing{left: counts}
+	result := packing{left: p.counts()}
 	pl := newPlanner(p, t)
 	room := make([]int, len(p.shapes))
 	for s := range p.shapes {

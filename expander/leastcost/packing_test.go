@@ -21,7 +21,7 @@ func crowd(t *testing.T) (pl *planner, all packing, room []int) {
 	d.classify(candidates)
 	p := d.problem(candidates)
 	pl = newPlanner(p, unhurried())
-	all.left, _ = p.counts()
+	all.left = p.counts()
 	for s := range p.shapes {
 		room = append(room, p.shapes[s].limit)
 	}

@@ -38,12 +38,12 @@ type problem struct {
 	shapes  []shape
 }
 
-// counts are the pods by class, and all classes.
-func (p *problem) counts() (counts, all []int) {
-	for c, class := range p.classes {
-		counts, all = append(counts, class.count), append(all, c)
+// counts are the pods by class.
+func (p *problem) counts() (counts []int) {
+	for _, class := range p.classes {
+		counts = append(counts, class.count)
 	}
-	return counts, all
+	return counts
 }
 
 // fitting is how many pods of a class, and most at the most, have a place in the room of a shape's node beside the others there.

@@ -28,10 +28,10 @@ func (pl *planner) setValues() {
 // estimate bounds the value of a full node of each shape for its cost: by a sample of the classes as if there were as many more of each,
 // and by each class alone, because some shapes are for few of them.
 func (pl *planner) estimate() {
-	counts, all := pl.problem.counts()
-	stride := 1 + len(all)/sampled
+	counts := pl.problem.counts()
+	stride := 1 + len(counts)/sampled
 	var sample []int
-	for c := 0; c < len(all); c += stride {
+	for c := 0; c < len(counts); c += stride {
 		sample = append(sample, c)
 		counts[c] *= stride
 	}
@@ -53,8 +53,7 @@ func (pl *planner) reprice(best *packing, room []int) {
 	limit := pl.filler.work + maxWork
 	for round := 0; round < maxRounds && pl.filler.work < limit; round++ {
 		values = pl.paid(now, values)
-		counts, _ := pl.problem.counts()
-		now = packing{left: counts}
+		now = packing{left: pl.problem.counts()}
 		free := make([]int, len(room))
 		for s, shape := range pl.problem.shapes {
 			free[s] = shape.limit

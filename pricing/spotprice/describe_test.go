@@ -28,7 +28,7 @@ func emulate(t *testing.T, region string, prices ...fakeaws.SpotPrice) (*fakeaws
 }
 
 // described are the quotes as text, sorted.
-func described(t *testing.T, api API, pools Pools) []string {
+func described(t *testing.T, api ec2.DescribeSpotPriceHistoryAPIClient, pools Pools) []string {
 	t.Helper()
 	quotes, err := Describe(t.Context(), api, pools, time.Now())
 	require.NoError(t, err)

@@ -35,7 +35,7 @@ const (
 )
 
 type Options struct {
-	API        API
+	API        ec2.DescribeSpotPriceHistoryAPIClient
 	InUse      func() Pools // the types and zones to read, the Reader does not change them
 	Book       *pricing.Book
 	Clock      clock.Clock
@@ -154,8 +154,6 @@ const maxTypesPerCall = 100
 // products are EC2's names for Linux, with and without the network that all have today.
 var products = []string{"Linux/UNIX", "Linux/UNIX (Amazon VPC)"}
 
-type API = ec2.DescribeSpotPriceHistoryAPIClient
-
 // Pools are the instance types and zones to read prices for: each type in each zone.
 type Pools struct {
 	Types []string
@@ -164,7 +162,7 @@ type Pools struct {
 
 // Describe returns the prices that hold now, in no order, of up to 100 types. Types that are not sold in a zone have none there. An
 // error means that some are missing. It uses filters: by name, one type that the region lacks would fail all the others.
-func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]pricing.SpotQuote, error) {
+func Describe(ctx context.Context, api ec2.DescribeSpotPriceHistoryAPIClient, pools Pools, now time.Time) ([]pricing.SpotQuote, error) {
 	latest := map[[2]string]ec2types.SpotPrice{} // by type and zone
 	// With now as the start, EC2 returns the prices in effect and later changes.
 	pages := ec2.NewDescribeSpotPriceHistoryPaginator(api, &ec2.DescribeSpotPriceHistoryInput{

@@ -221,7 +221,7 @@ func TestNothingInUseIsNotAskedAbout(t *testing.T) {
 }
 
 // once reads the price of g4dn.xlarge in the first zone of a region.
-func once(t *testing.T, region string, api API) *Reader {
+func once(t *testing.T, region string, api ec2.DescribeSpotPriceHistoryAPIClient) *Reader {
 	t.Helper()
 	book := pricing.NewBook(region, time.Time{})
 	r := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),

@@ -45,8 +45,7 @@ func withDaemons(info *framework.NodeInfo, daemonSets []*appsv1.DaemonSet, force
 		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
 	})
 	added, _ := daemonset.GetDaemonSetPodsForNode(info, missing) // which never fails
-	again := framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...)
-	again.CSINode = info.CSINode
+	again := framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...).SetCSINode(info.CSINode)
 	for _, pod := range added {
 		if force || pod.Spec.PriorityClassName == labels.SystemNodeCriticalLabel || snapshot.MayFit(again, pod.Pod) {
 			pod.UID = uuid.NewUUID()

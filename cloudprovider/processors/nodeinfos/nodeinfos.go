@@ -257,11 +257,7 @@ func scaled(q resource.Quantity, by float64) resource.Quantity {
 
 // rebuilt returns info with another node and other slices.
 func rebuilt(info *framework.NodeInfo, node *corev1.Node, slices []*resourceapi.ResourceSlice) *framework.NodeInfo {
-	again := framework.NewNodeInfo(node, slices, info.Pods()...)
-	if info.CSINode != nil {
-		again.SetCSINode(info.CSINode)
-	}
-	return again
+	return framework.NewNodeInfo(node, slices, info.Pods()...).SetCSINode(info.CSINode)
 }
 
 // Placeholder is a node of a group about which nothing is known. No pod fits on it. Without a NodeInfo of the group the core would give up

@@ -1,11 +1,20 @@
 package readiness
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+	"k8s.io/klog/v2"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // A node counts as starting for three times as long as nodes of its group usually need from Ready until they show their accelerator,
@@ -47,4 +56,80 @@ func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Nod
 		return until
 	}
 	return longest
+}
+
+// usesOfNodes says what pods show of nodes.
+type usesOfNodes struct {
+	used     map[string]bool          // by other pods than the pods of every node, by node name
+	shortest map[string]time.Duration // from Ready until a pod with an accelerator was bound to a node, by Auto Scaling group
+}
+
+func (s *StartingNodes) nodeUses(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) usesOfNodes {
+	uses, firsts := usesOfNodes{used: map[string]bool{}, shortest: map[string]time.Duration{}}, map[string]time.Time{}
+	if ctx.ListerRegistry == nil {
+		return uses
+	}
+	pods, _ := ctx.AllPodLister().List() // the lister reads a cache
+	for _, pod := range pods {
+		node := pod.Spec.NodeName
+		_, c := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)
+		bound := c != nil && c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero()
+		if first := firsts[node]; bound && asksForAccelerator(pod) && (first.IsZero() || c.LastTransitionTime.Time.Before(first)) {
+			firsts[node] = c.LastTransitionTime.Time
+		}
+		if !podutil.IsPodTerminal(pod) && !podutils.IsDaemonSetPod(pod) && !podutils.IsMirrorPod(pod) && !podutils.IsStaticPod(pod) {
+			uses.used[node] = true
+		}
+	}
+	for _, node := range nodes {
+		first, ready, group := firsts[node.Name], nodemeta.ReadySince(node), s.provider.NodeGroupOf(node)
+		took := first.Sub(ready)
+		if first.IsZero() || ready.IsZero() || took < 0 || took > ctx.NodeGroupDefaults.MaxNodeStartupTime || group == nil {
+			continue
+		}
+		if shortest := uses.shortest[group.AutoScalingGroup()]; shortest == 0 || took < shortest {
+			uses.shortest[group.AutoScalingGroup()] = took
+		}
+	}
+	return uses
+}
+
+func asksForAccelerator(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool {
+		return nodetemplate.HasAccelerator(c.Resources.Requests) || nodetemplate.HasAccelerator(c.Resources.Limits)
+	})
+}
+
+// reportLate reports once that the wait for a node is over, and counts the failure of its group.
+func (s *StartingNodes) reportLate(node *corev1.Node, lacks []string) {
+	seen := s.nodes[node.Spec.ProviderID]
+	if seen.lateShown {
+		return
+	}
+	seen.lateShown = true
+	if group := s.provider.NodeGroupOf(node); group != nil {
+		name := group.AutoScalingGroup()
+		if g := s.provider.View().AutoScalingGroup(name); g != nil && !seen.ready.Before(s.failed[name].last) {
+			s.failed[name] = failures{s.failed[name].count + 1, s.clock.Now(), node.Spec.ProviderID, g.LaunchSpec}
+			if seen.lost.IsZero() {
+				var until time.Time // after the first failure the group gets another chance at once
+				if s.failed[name].count > 1 {
+					until = s.clock.Now().Add(backOff)
+				}
+				s.provider.SetMissing(name, lacks, node.Name, until)
+			}
+		}
+	}
+	promised := strings.Join(lacks, ", ")
+	what := fmt.Sprintf("has not published %s in %s", promised,
+		decision.Span(s.clock.Since(node.CreationTimestamp.Time).Round(time.Second)))
+	if !seen.lost.IsZero() {
+		what = fmt.Sprintf("has published no %s for %s", promised, decision.Span(s.clock.Since(seen.lost).Round(time.Second)))
+	}
+	message := fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it: see whether the device "+
+		"plugin's DaemonSet runs there. It counts as a node without it from now on; pods that wait for it get another node", node.Name, what)
+	klog.Warning(message)
+	if s.event != nil {
+		s.event(corev1.EventTypeWarning, "AcceleratorMissing", message)
+	}
 }

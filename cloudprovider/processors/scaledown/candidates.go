@@ -3,8 +3,11 @@ package scaledown
 import (
 	"math"
 	"slices"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/unremovable"
@@ -74,8 +77,6 @@ type CheapestFirst struct {
 	costs   map[*corev1.Node]float64 // of the nodes of this sort that the other comparers call equal
 }
 
-var _ scaledowncandidates.CandidatesComparer = (*CheapestFirst)(nil)
-
 // ResetState forgets the costs, before each sort.
 func (c *CheapestFirst) ResetState() { c.costs = map[*corev1.Node]float64{} }
 
@@ -92,4 +93,36 @@ func (c *CheapestFirst) cost(n *corev1.Node) float64 {
 	}
 	c.costs[n] = cost
 	return cost
+}
+
+// GroupDelays is the core's processor for --scale-down-delay-type-local with a lock. The core's own one keeps plain maps: each loop reads them,
+// and goroutines of the core that end a removal write them beside the loop, which ends the process. Register it both for candidates and for
+// changes of scale.
+type GroupDelays struct {
+	*scaledowncandidates.ScaleDownCandidatesDelayProcessor
+	mu sync.Mutex
+}
+
+func (d *GroupDelays) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ScaleDownCandidatesDelayProcessor.GetScaleDownCandidates(ctx, nodes)
+}
+
+func (d *GroupDelays) RegisterScaleUp(changed cloudprovider.NodeGroup, delta int, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ScaleDownCandidatesDelayProcessor.RegisterScaleUp(changed, delta, now)
+}
+
+func (d *GroupDelays) RegisterScaleDown(changed cloudprovider.NodeGroup, node string, now, expected time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ScaleDownCandidatesDelayProcessor.RegisterScaleDown(changed, node, now, expected)
+}
+
+func (d *GroupDelays) RegisterFailedScaleDown(changed cloudprovider.NodeGroup, reason string, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ScaleDownCandidatesDelayProcessor.RegisterFailedScaleDown(changed, reason, now)
 }

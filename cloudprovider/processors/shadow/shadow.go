@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -74,8 +73,6 @@ type round struct {
 	last   time.Time                 // event
 	prices map[string]pricing.Amount // of a node, by group, at the first one: the leader's raise changes the next one's
 }
-
-var _ pods.PodListProcessor = (*Shadow)(nil)
 
 func New(o Options) *Shadow {
 	o.Provider.Pretended = map[string]int{}

@@ -20,6 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
 
 const explainLong = `Explains why a pod waits for a node (pod NAME), or all pods that wait (pods), or those of a controller (such as deployment/NAME), or why a
@@ -215,7 +216,8 @@ func unserved(name string, r *decision.Report) finding {
 }
 
 func (e *explainer) node(cmd *cobra.Command, name string, flags []string) error {
-	asked := aboutNodes
+	// One loop knows all that is known of nodes.
+	asked := process.Question{Nodes: true, Enough: func(*decision.Report) bool { return true }}
 	if e.wouldGo {
 		asked.Remove = name
 	}

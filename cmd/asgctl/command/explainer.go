@@ -34,9 +34,6 @@ type explainer struct {
 	client  *kubernetes.Clientset // of it
 }
 
-// aboutNodes is answered by one loop, which knows all that is known of nodes.
-var aboutNodes = process.Question{Nodes: true, Enough: func(*decision.Report) bool { return true }}
-
 // pods explains the pods that match, from the decisions of loops that have looked at each of them.
 func (e *explainer) pods(cmd *cobra.Command, flags []string, subject string, match func(*decision.Pod) bool) (*show.Pods, error) {
 	r, err := e.report(cmd, flags, process.Question{Enough: func(r *decision.Report) bool {

@@ -104,14 +104,12 @@ func SwitchOff(ctx context.Context, client rest.Interface, options *config.Autos
 	}
 }
 
-const attachmentsPath = "/apis/storage.k8s.io/v1/volumeattachments"
-
 // DoWithoutAttachments has the factory keep no VolumeAttachments where we may not list them. The scheduler's plugin for limits of volumes reads
 // them since Kubernetes 1.32, and older roles of charts, of kOps and of others lack the rule. It says so once, and asks as SwitchOff
 // does. Nobody must have asked the factory for them before.
 func DoWithoutAttachments(ctx context.Context, client rest.Interface, factory informers.SharedInformerFactory) {
 	tries := moreTries
-	missing := ask(ctx, client, attachmentsPath, &tries)
+	missing := ask(ctx, client, "/apis/storage.k8s.io/v1/volumeattachments", &tries)
 	if missing == "" {
 		return
 	}

@@ -32,11 +32,6 @@ var files embed.FS
 
 var page = newTemplates()
 
-type pageOfNow struct {
-	Now  time.Time
-	View *view
-}
-
 // Page serves the page below Path. It is safe for use by several goroutines.
 type Page struct {
 	report func() *decision.Report
@@ -91,7 +86,10 @@ func (h *Page) render() ([]byte, error) {
 	if h.current != nil && now.Sub(h.at) < renderInterval {
 		return h.current, nil
 	}
-	rendering, err := page.write("page", pageOfNow{now, newView(h.report())})
+	rendering, err := page.write("page", struct {
+		Now  time.Time
+		View *view
+	}{now, newView(h.report())})
 	if err == nil {
 		h.current, h.at = rendering, now
 	}
