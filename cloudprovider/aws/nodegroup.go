@@ -182,7 +182,7 @@ func (n *NodeGroup) inLoop(write func(context.Context) error) error {
 // unregistered.
 func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 	g := n.group()
-	registered := n.provider.registered.ids(n.provider.ctx)
+	registered := n.provider.registered.ids()
 	instances := make([]cloudprovider.Instance, 0, len(g.Instances))
 	for _, i := range g.Instances {
 		id := registered[i.ID]
@@ -220,7 +220,7 @@ func (p *Provider) Cooling(nodeGroup string) bool {
 
 // Coming is the number of nodes that the node group's target size counts and that have not registered.
 func (p *Provider) Coming(nodeGroup string) int {
-	g, registered := cmp.Or(p.View().Group(nodeGroup), vanished), p.registered.ids(p.ctx)
+	g, registered := cmp.Or(p.View().Group(nodeGroup), vanished), p.registered.ids()
 	coming := g.TargetInstances()
 	for _, i := range g.Counted() {
 		if registered[i.ID] != "" {

@@ -112,9 +112,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
-	if err := p.registered.follow(o.Nodes); err != nil {
-		return nil, err
-	}
+	p.registered.follow(o.Nodes)
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
 	p.costs = &Model{provider: p, prices: o.Prices}

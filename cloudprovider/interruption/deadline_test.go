@@ -79,7 +79,7 @@ func (ours) Snapshot() *group.Snapshot {
 
 func noNodes() cache.SharedIndexInformer {
 	nodes := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes().Informer()
-	_ = nodemeta.IndexByInstance(nodes)
+	_ = nodes.AddIndexers(nodemeta.NodesByInstance)
 	return nodes
 }
 

@@ -99,8 +99,8 @@ func registerOurs(t *testing.T) *collectors {
 			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}}
 		}})
 	watched := factory.Core().V1()
-	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
-		Registerer: ours, Clock: clock.RealClock{}}))(t)
+	interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
+		Registerer: ours, Clock: clock.RealClock{}})
 	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)
 	nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}})
 	spot.Read(t.Context()) // its metric has no value before
