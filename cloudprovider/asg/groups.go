@@ -158,7 +158,6 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// Cluster returns the name of our cluster, "" before it is known.
 func (s *groups) Cluster() string { return s.ClusterName().Cluster }
 
 // ClusterName returns our name and the place that settled it, zero while it is not known.

@@ -46,7 +46,6 @@ func (n *NodeGroup) Id() string { return n.id }
 
 func (n *NodeGroup) AutoScalingGroup() string { return n.name }
 
-// Zone is the zone of a zone group, and empty for a whole Auto Scaling group.
 func (n *NodeGroup) Zone() string { return n.zone }
 
 func (n *NodeGroup) Debug() string { return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize()) }
@@ -300,7 +299,6 @@ func nodeInfo(t *fromgroup.Template) (*framework.NodeInfo, error) {
 	return framework.NewNodeInfo(node, nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(t.Group), nil)), nil
 }
 
-// GetOptions returns Options, and never an error.
 func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
 	return new(n.Options(defaults)), nil
 }

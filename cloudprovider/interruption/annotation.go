@@ -56,7 +56,6 @@ func drainedFor(node *corev1.Node, such func(event.Kind) bool) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint && such(event.Kind(t.Value)) })
 }
 
-// Rebooting reports whether a node is drained for a reboot.
 func Rebooting(node *corev1.Node) bool {
 	m, _ := annotationOf(node)
 	return m.Kind == event.Reboot

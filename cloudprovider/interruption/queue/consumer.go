@@ -52,7 +52,6 @@ type API interface {
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
 }
 
-// Message is one message as received.
 type Message struct {
 	ID   string
 	Body string
