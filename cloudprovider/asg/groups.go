@@ -126,12 +126,6 @@ func (s *groups) entry(name string) (*entry, *group.Group) {
 	return nil, nil
 }
 
-func (s *groups) answered(instance string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.identity.DidLaunch(instance)
-}
-
 // look shows the entry of a group to see, if there is one, also a dropped one's.
 func (s *groups) look(name string, see func(*entry)) {
 	s.mu.Lock()
