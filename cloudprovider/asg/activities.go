@@ -77,7 +77,7 @@ func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
 // noteFailures enters the failed launches that may explain the shortage, with the pools of all, and wakes the core if the newest is news.
 func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, complete bool) {
 	var ours, others cooldown.Failures // empty unless they are news
-	c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, time.Duration(c.skew.Load()), complete) })
+	g := c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, time.Duration(c.skew.Load()), complete) })
 	all := ours
 	if len(all) == 0 {
 		all = others
@@ -86,7 +86,6 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 	if news == nil {
 		return
 	}
-	_, g := c.groups.entry(name)
 	known := false
 	for _, f := range slices.Backward(all) {
 		meaning := f.Meaning()

@@ -65,7 +65,6 @@ func (e *unansweredError) Error() string {
 
 func (e *unansweredError) Unwrap() error { return e.cause }
 
-// with joins both errors. other may be nil.
 func (e *unansweredError) with(other *unansweredError) *unansweredError {
 	if other == nil {
 		return e

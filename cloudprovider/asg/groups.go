@@ -126,12 +126,6 @@ func (s *groups) entry(name string) (*entry, *group.Group) {
 	return nil, nil
 }
 
-func (s *groups) answered(instance string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.identity.DidLaunch(instance)
-}
-
 // look shows the entry of a group to see, if there is one, also a dropped one's.
 func (s *groups) look(name string, see func(*entry)) {
 	s.mu.Lock()
@@ -158,7 +152,6 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// Cluster returns the name of our cluster, "" before it is known.
 func (s *groups) Cluster() string { return s.ClusterName().Cluster }
 
 // ClusterName returns our name and the place that settled it, zero while it is not known.

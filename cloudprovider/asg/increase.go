@@ -102,7 +102,9 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	case err != nil || lacking == 0:
 		return err
 	}
-	named := slices.DeleteFunc(launched, func(l group.Instance) bool { return !c.groups.answered(l.ID) }) // others may be another writer's
+	c.groups.mu.Lock()
+	named := slices.DeleteFunc(launched, func(l group.Instance) bool { return !c.groups.identity.DidLaunch(l.ID) }) // not another writer's
+	c.groups.mu.Unlock()
 	t := &termination{Cache: c, group: name, stays: map[string]error{}}
 	t.all(ctx, named)
 	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, and %d were terminated again", name, n-lacking, n, len(named)-len(t.stays))

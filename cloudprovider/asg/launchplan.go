@@ -53,7 +53,6 @@ func union(list, others []group.Instance) []group.Instance {
 	return list
 }
 
-// synchronously reports whether the group's next instances are launched synchronously, and if not, why.
 func (c *Cache) synchronously(g *group.Group) (bool, error) {
 	if c.options.LaunchMode == LaunchDesiredCapacity {
 		return false, nil

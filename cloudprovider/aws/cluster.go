@@ -32,9 +32,9 @@ type evidence struct {
 func (p *Provider) SeeCluster() {
 	p.seeing.Lock()
 	defer p.seeing.Unlock()
-	p.registered.read(p.ctx)
+	p.registered.read()
 	now := evidence{nodes: p.registered.known.Load(), network: ClusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
-	if now.nodes == nil || now == p.seen {
+	if now == p.seen {
 		return
 	}
 	p.cache.SeeCluster(p.ctx, ownership.Evidence{Nodes: slices.Collect(maps.Keys(*now.nodes)), Network: now.network})

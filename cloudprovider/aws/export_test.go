@@ -6,6 +6,7 @@ import (
 
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -58,22 +59,22 @@ func (k *groupNodeFacts) Deleted() (names []string) {
 }
 
 // Follow watches the nodes.
-func (r *registeredNodes) Follow(nodes coreinformers.NodeInformer) error { return r.follow(nodes) }
+func (r *registeredNodes) Follow(nodes coreinformers.NodeInformer) { r.follow(nodes) }
 
 // Read lists the nodes if they changed.
-func (r *registeredNodes) Read(ctx context.Context) { r.read(ctx) }
+func (r *registeredNodes) Read() { r.read() }
 
 // IDs returns the provider IDs by instance.
-func (r *registeredNodes) IDs(ctx context.Context) map[string]string { return r.ids(ctx) }
+func (r *registeredNodes) IDs() map[string]string { return r.ids() }
 
 // NodeLister returns the lister of registered nodes.
 func (p *Provider) NodeLister() corelisters.NodeLister { return p.registered.nodes }
 
-// SetNodeLister replaces the lister of registered nodes.
-func (p *Provider) SetNodeLister(nodes corelisters.NodeLister) { p.registered.nodes = nodes }
-
-// NodesChanged has the next loop list the nodes.
-func (p *Provider) NodesChanged() { p.registered.changed.Store(true) }
+// SetNodes replaces the registered nodes. The next loop lists them.
+func (p *Provider) SetNodes(nodes cache.Indexer) {
+	p.registered.nodes, p.registered.index = corelisters.NewNodeLister(nodes), nodes
+	p.registered.changed.Store(true)
+}
 
 // Adopt takes a group as a write has left it into the current view.
 func (p *Provider) Adopt(name string) { p.adopt(name) }

@@ -60,7 +60,6 @@ func (v *View) Catalogue() *instancetypes.Catalogue { return v.catalogue }
 // Divisible reports whether the node group is a whole group that will be scaled zone by zone once a pod needs one of its zones.
 func (v *View) Divisible(id string) bool { return v.divisible[id] }
 
-// HasZoneGroups reports whether a group is scaled zone by zone.
 func (v *View) HasZoneGroups() bool { return v.zonal }
 
 // Instance returns the instance behind a node and its Auto Scaling group, or nil and nil.

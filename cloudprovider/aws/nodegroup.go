@@ -46,7 +46,6 @@ func (n *NodeGroup) Id() string { return n.id }
 
 func (n *NodeGroup) AutoScalingGroup() string { return n.name }
 
-// Zone is the zone of a zone group, and empty for a whole Auto Scaling group.
 func (n *NodeGroup) Zone() string { return n.zone }
 
 func (n *NodeGroup) Debug() string { return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize()) }
@@ -182,7 +181,7 @@ func (n *NodeGroup) inLoop(write func(context.Context) error) error {
 // unregistered.
 func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 	g := n.group()
-	registered := n.provider.registered.ids(n.provider.ctx)
+	registered := n.provider.registered.ids()
 	instances := make([]cloudprovider.Instance, 0, len(g.Instances))
 	for _, i := range g.Instances {
 		id := registered[i.ID]
@@ -220,7 +219,7 @@ func (p *Provider) Cooling(nodeGroup string) bool {
 
 // Coming is the number of nodes that the node group's target size counts and that have not registered.
 func (p *Provider) Coming(nodeGroup string) int {
-	g, registered := cmp.Or(p.View().Group(nodeGroup), vanished), p.registered.ids(p.ctx)
+	g, registered := cmp.Or(p.View().Group(nodeGroup), vanished), p.registered.ids()
 	coming := g.TargetInstances()
 	for _, i := range g.Counted() {
 		if registered[i.ID] != "" {
@@ -300,7 +299,6 @@ func nodeInfo(t *fromgroup.Template) (*framework.NodeInfo, error) {
 	return framework.NewNodeInfo(node, nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(t.Group), nil)), nil
 }
 
-// GetOptions returns Options, and never an error.
 func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
 	return new(n.Options(defaults)), nil
 }

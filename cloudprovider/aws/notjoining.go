@@ -142,7 +142,7 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 // withoutNodes enters why instances are late, and returns their groups, each with the reason of the one that has been late for longest. The Problem
 // stays while the core tries the group again, until a node joins or the group launches something else.
 func (p *Provider) withoutNodes(v *View) (found []Problem) {
-	registered, now := p.registered.ids(p.ctx), p.clock.Now()
+	registered, now := p.registered.ids(), p.clock.Now()
 	v.late = make(map[string]Late, len(p.late))
 	mayBe := p.elsewhere()
 	for _, id := range slices.SortedFunc(maps.Keys(p.late), func(a, b string) int { return cmp.Or(p.late[b].Compare(p.late[a]), strings.Compare(b, a)) }) {

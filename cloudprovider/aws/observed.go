@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -69,18 +70,12 @@ func newNodeFacts(nodes corelisters.NodeLister, catalogue func() *instancetypes.
 
 // of returns the facts about the group's next node, or nil.
 func (f *nodeFacts) of(group string) *nodetemplate.Learnt {
-	if known := f.groups[group]; known != nil {
-		return known.conclusion
-	}
-	return nil
+	return cmp.Or(f.groups[group], &groupNodeFacts{}).conclusion
 }
 
 // learn looks at the nodes that changed since the last call, and reports whether any facts changed.
 func (f *nodeFacts) learn(s *group.Snapshot, now time.Time) (news bool) {
-	nodes, err := f.nodes.List(labels.Everything())
-	if err != nil {
-		return false // the lister reads a cache, and the core's own listing fails too
-	}
+	nodes, _ := f.nodes.List(labels.Everything()) // the lister reads a cache
 	f.follow(s, now)
 	f.round++
 	for _, node := range nodes {

@@ -20,7 +20,6 @@ type prices interface {
 	Generation() uint64
 }
 
-// Pricing returns the prices of nodes and pods, and never an error.
 func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
 	return p.costs, nil
 }

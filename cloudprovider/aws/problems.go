@@ -74,7 +74,6 @@ func (v *View) problem(g *group.Group, p launchspec.Problem) Problem {
 	return found
 }
 
-// ofTemplate returns the problems of the node group's template.
 func (v *View) ofTemplate(id string) (found []Problem) {
 	g, t := v.groups[id], v.templates[id]
 	if t == nil || g.LaunchSpec == nil || len(g.Problems) > 0 && len(g.LaunchSpec.Types) == 0 {

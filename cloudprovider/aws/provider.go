@@ -2,7 +2,6 @@ package aws
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -103,7 +102,7 @@ type Provider struct {
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
-func New(ctx context.Context, o Options) (*Provider, error) {
+func New(ctx context.Context, o Options) *Provider {
 	p := &Provider{
 		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: o.Types, zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
@@ -112,27 +111,21 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
-	if err := p.registered.follow(o.Nodes); err != nil {
-		return nil, err
-	}
+	p.registered.follow(o.Nodes)
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
 	p.costs = &Model{provider: p, prices: o.Prices}
 	p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
 	p.spend.total.Store(&Spending{caps: &Spend{}})
-	for _, c := range []prometheus.Collector{p.problems.gauge, p.spend, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	o.Registerer.MustRegister(p.problems.gauge, p.spend, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
 		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
 	}, func() float64 { return o.Clock.Since(o.Cache.Snapshot().ReadAt).Seconds() }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "snapshot_age_limit_seconds",
 		Help: "Age of the last complete reading of the Auto Scaling groups beyond which no node is removed, in seconds.",
-	}, func() float64 { return o.Cache.OldestToRemove().Seconds() })} {
-		if err := o.Registerer.Register(c); err != nil {
-			return nil, fmt.Errorf("register node group metrics: %w", err)
-		}
-	}
+	}, func() float64 { return o.Cache.OldestToRemove().Seconds() }))
 	p.refresh()
-	return p, nil
+	return p
 }
 
 // Run keeps the groups and the facts about them fresh until ctx ends. Every goroutine of the package is one of its own.

@@ -1,7 +1,6 @@
 package aws_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,13 +11,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -255,18 +252,6 @@ func TestCoreLeavesItsTaintOnNodeThatEndedMeanwhile(t *testing.T) {
 			assert.Emptyf(t, w.owner(node), "the end takes %v: node %d is in group", takes, at)
 		}
 	}
-}
-
-// failingNodes is a lister that cannot list.
-type failingNodes struct{ corelisters.NodeLister }
-
-func (failingNodes) List(labels.Selector) ([]*corev1.Node, error) { return nil, errors.New("no cache") }
-
-func TestUnregisteredInstanceStaysWhereNodesAreUnknown(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	w.SetNodeLister(failingNodes{})
-	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes(withoutNode(w.Nodes("a")...)), "no cache", "error, want the lister's")
-	w.desires("a", 1)
 }
 
 func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {

@@ -21,7 +21,6 @@ func instanceID(id string) (instance string, ok bool) {
 	return nodemeta.Instance(id)
 }
 
-// placeholderGroup returns the node group of a placeholder instance.
 func placeholderGroup(id string) (group string, ok bool) {
 	rest, found := strings.CutPrefix(id, placeholderPrefix)
 	cut := strings.LastIndexByte(rest, '-')
@@ -39,7 +38,6 @@ func failedID(group string, increase, n int) string {
 	return fmt.Sprintf("%s%s-%s%d.%d", placeholderPrefix, group, failedMark, increase, n)
 }
 
-// failedIncrease returns the failed increase of a placeholder instance.
 func failedIncrease(id string) (increase int, ok bool) {
 	if _, placeholder := placeholderGroup(id); !placeholder {
 		return 0, false

@@ -17,7 +17,6 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -28,21 +27,20 @@ const taintPoll, taintShown = 20 * time.Millisecond, time.Second
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the last SeeCluster. It is safe for concurrent use.
 type registeredNodes struct {
 	nodes   corelisters.NodeLister
-	index   cache.Indexer                     // of the nodes, see nodemeta.NodesOf
+	index   cache.Indexer                     // of the nodes, with nodemeta.NodesByInstance
 	changed atomic.Bool                       // since known was read
 	known   atomic.Pointer[map[string]string] // nil until the nodes were read once
 	reading sync.Mutex                        // held while known is brought up to date
 	late    func(tainted *corev1.Node) error  // says which pod would be lost that has come to a node during its drain. It may be nil
 }
 
-// follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known.
-func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
+// follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known. Before
+// the end of the process, the informer refuses only an index that it has.
+func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) {
 	r.nodes, r.index = nodes.Lister(), nodes.Informer().GetIndexer()
-	if err := nodemeta.IndexByInstance(nodes.Informer()); err != nil {
-		return fmt.Errorf("index the nodes by instance: %w", err)
-	}
+	_ = nodes.Informer().AddIndexers(nodemeta.NodesByInstance)
 	r.changed.Store(true)
-	_, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+	_, _ = nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { r.changed.Store(true) },
 		DeleteFunc: func(any) { r.changed.Store(true) },
 		UpdateFunc: func(before, now any) {
@@ -51,36 +49,24 @@ func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
 			}
 		},
 	})
-	if err != nil {
-		return fmt.Errorf("watch nodes: %w", err)
-	}
-	return nil
 }
 
 // ids returns the provider IDs of registered nodes by instance. The core may ask for instances before its first loop.
-func (r *registeredNodes) ids(ctx context.Context) map[string]string {
+func (r *registeredNodes) ids() map[string]string {
 	if r.known.Load() == nil {
-		r.read(ctx)
+		r.read()
 	}
-	if ids := r.known.Load(); ids != nil {
-		return *ids
-	}
-	return nil
+	return *r.known.Load()
 }
 
 // read brings known up to date. Where several nodes have one instance, the first provider ID in the alphabet counts in every loop.
-func (r *registeredNodes) read(ctx context.Context) {
+func (r *registeredNodes) read() {
 	r.reading.Lock()
 	defer r.reading.Unlock()
 	if !r.changed.Swap(false) {
 		return
 	}
-	nodes, err := r.nodes.List(labels.Everything())
-	if err != nil {
-		r.changed.Store(true)
-		klog.FromContext(ctx).Error(err, "Could not list the nodes, those that were registered before count")
-		return
-	}
+	nodes, _ := r.nodes.List(labels.Everything()) // the lister reads a cache
 	ids := make(map[string]string, len(nodes))
 	for _, node := range nodes {
 		if id, ok := instanceID(node.Spec.ProviderID); ok && (ids[id] == "" || node.Spec.ProviderID < ids[id]) {
@@ -127,7 +113,7 @@ func (p *Provider) InstanceOf(node *corev1.Node) (*group.Instance, *group.Group)
 // nodes then. The first call lists the nodes.
 func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy string)) {
 	list := sync.OnceValues(func() (nodes []*corev1.Node, alone bool) {
-		all, _ := p.registered.nodes.List(labels.Everything()) // after an error mayEnd refuses
+		all, _ := p.registered.nodes.List(labels.Everything()) // the lister reads a cache
 		for _, n := range all {
 			if _, onEC2 := instanceID(n.Spec.ProviderID); !onEC2 {
 				nodes = append(nodes, n)
@@ -171,16 +157,9 @@ func (p *Provider) KeepForLate(late func(tainted *corev1.Node) error) { p.regist
 // core would never end it, and so drain no other node. After an error the core ends it under the first ID (deleteNodesAndRegisterStatus,
 // read 2026-11).
 func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *corev1.Node, since time.Time, patience time.Duration) error {
-	registered, err := r.nodes.List(labels.Everything())
-	if err != nil {
-		return fmt.Errorf("delete node %q: list nodes: %w", node.Name, err)
-	}
 	unregistered := node.Annotations[cloudprovider.FakeNodeReasonAnnotation] == cloudprovider.FakeNodeUnregistered
 	older := !unregistered && !since.IsZero()
-	for _, other := range registered {
-		if id, _ := instanceID(other.Spec.ProviderID); id != instance {
-			continue
-		}
+	for _, other := range nodemeta.NodesOf(r.index, instance) {
 		if other.Name != node.Name {
 			if unregistered || nodemeta.Ready(other) || node.CreationTimestamp.Before(&other.CreationTimestamp) {
 				return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)

@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -80,12 +79,11 @@ const failedIncrease = "creating cloudProviderError"
 // register has the provider see these nodes alone as registered, and returns where it reads them.
 func (w world) register(nodes ...*corev1.Node) (store cache.Indexer) {
 	w.T.Helper()
-	store = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	store = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nodemeta.NodesByInstance)
 	for _, n := range nodes {
 		require.NoError(w.T, store.Add(n))
 	}
-	w.SetNodeLister(corelisters.NewNodeLister(store))
-	w.NodesChanged()
+	w.SetNodes(store)
 	w.NextLoop()
 	return store
 }

@@ -54,7 +54,6 @@ func (v *View) offeredIn(zone string, types []launchspec.Type) []launchspec.Type
 	return slices.DeleteFunc(slices.Clone(types), absent)
 }
 
-// reasonNotOffered is the reason of a zone group whose zone offers none of its types.
 const reasonNotOffered = "not-offered-in-zone"
 
 // zonalTypes returns the instance types of the zone groups, sorted.

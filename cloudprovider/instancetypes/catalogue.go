@@ -31,10 +31,8 @@ func (c *Catalogue) Lookup(name string) (Type, bool) {
 	return t, ok
 }
 
-// Names returns the names of all types, sorted.
 func (c *Catalogue) Names() []string { return slices.Sorted(maps.Keys(c.types)) }
 
-// Types returns all types, sorted by name.
 func (c *Catalogue) Types() []Type {
 	return slices.SortedFunc(maps.Values(c.types), func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
 }

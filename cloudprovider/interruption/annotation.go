@@ -16,8 +16,6 @@ import (
 // leader needs if the message is gone.
 const Taint = "asg-autoscaler.github.io/interruption"
 
-const labelExcluded = corev1.LabelNodeExcludeBalancers
-
 // annotation is the JSON of the annotation: why a node is drained, and how far.
 type annotation struct {
 	reason
@@ -58,7 +56,6 @@ func drainedFor(node *corev1.Node, such func(event.Kind) bool) bool {
 	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Taint && such(event.Kind(t.Value)) })
 }
 
-// Rebooting reports whether a node is drained for a reboot.
 func Rebooting(node *corev1.Node) bool {
 	m, _ := annotationOf(node)
 	return m.Kind == event.Reboot
@@ -90,10 +87,10 @@ func (m annotation) resumed(now time.Time) reason {
 func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	node = node.DeepCopy()
 	m.Began, m.Deadline, m.Terminating = m.Began.UTC().Truncate(time.Second), m.Deadline.UTC().Truncate(time.Second), m.Terminating.UTC()
-	_, excluded := node.Labels[labelExcluded]
+	_, excluded := node.Labels[corev1.LabelNodeExcludeBalancers]
 	m.Cordoned, m.Excluded = !node.Spec.Unschedulable || cordonedByCore(node) || tainted(node), m.Excluded && !excluded
 	if m.Excluded {
-		metav1.SetMetaDataLabel(&node.ObjectMeta, labelExcluded, "true")
+		metav1.SetMetaDataLabel(&node.ObjectMeta, corev1.LabelNodeExcludeBalancers, "true")
 	}
 	if before, already := annotationOf(node); already {
 		m.Cordoned, m.Excluded = before.Cordoned, before.Excluded || m.Excluded
@@ -121,7 +118,7 @@ func uncordoned(node *corev1.Node) *corev1.Node {
 		node.Spec.Unschedulable = false
 	}
 	if m.Excluded || bare {
-		delete(node.Labels, labelExcluded)
+		delete(node.Labels, corev1.LabelNodeExcludeBalancers)
 	}
 	node.Spec.Taints = withoutTaint(node.Spec.Taints)
 	delete(node.Annotations, Taint)

@@ -79,7 +79,7 @@ func (ours) Snapshot() *group.Snapshot {
 
 func noNodes() cache.SharedIndexInformer {
 	nodes := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes().Informer()
-	_ = nodemeta.IndexByInstance(nodes)
+	_ = nodes.AddIndexers(nodemeta.NodesByInstance)
 	return nodes
 }
 
@@ -149,14 +149,14 @@ func TestLoadBalancersGetTheNodeBack(t *testing.T) {
 	leaving := spot
 	leaving.Excluded = true
 	node := cordoned(cordoned(&corev1.Node{}, spot), leaving)
-	assert.Contains(t, node.Labels, labelExcluded, "a node whose pods leave")
+	assert.Contains(t, node.Labels, corev1.LabelNodeExcludeBalancers, "a node whose pods leave")
 	again := cordoned(node, spot)
-	assert.Contains(t, again.Labels, labelExcluded, "a node that is marked again")
-	assert.NotContains(t, uncordoned(again).Labels, labelExcluded, "a node back in use")
+	assert.Contains(t, again.Labels, corev1.LabelNodeExcludeBalancers, "a node that is marked again")
+	assert.NotContains(t, uncordoned(again).Labels, corev1.LabelNodeExcludeBalancers, "a node back in use")
 	delete(again.Annotations, Taint)
 	assert.False(t, uncordoned(cordoned(again, spot)).Spec.Unschedulable, "a node whose annotation somebody has taken off")
-	others := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{labelExcluded: "by hand"}}}
-	assert.Equal(t, "by hand", uncordoned(cordoned(others, leaving)).Labels[labelExcluded], "somebody else's label")
+	others := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{corev1.LabelNodeExcludeBalancers: "by hand"}}}
+	assert.Equal(t, "by hand", uncordoned(cordoned(others, leaving)).Labels[corev1.LabelNodeExcludeBalancers], "somebody else's label")
 }
 
 func TestAnnotationKeepsWhetherAWSEndsTheInstance(t *testing.T) {

@@ -3,7 +3,6 @@ package interruption
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -93,13 +92,9 @@ type Handler struct {
 	timeouts awsclient.Batcher[hookOf, struct{}, time.Duration] // of hooks
 }
 
-func New(o Options) (*Handler, error) {
-	if err := nodemeta.IndexByInstance(o.Nodes); err != nil {
-		return nil, fmt.Errorf("index the nodes by instance: %w", err)
-	}
-	if err := errors.Join(o.Pods.AddIndexers(nodemeta.PodsByNode), o.Pods.AddIndexers(startingPods)); err != nil {
-		return nil, fmt.Errorf("index the pods by node and by controller: %w", err)
-	}
+func New(o Options) *Handler {
+	_ = o.Nodes.AddIndexers(nodemeta.NodesByInstance) // before the end of the process, an informer refuses only an index that it has
+	_, _ = o.Pods.AddIndexers(nodemeta.PodsByNode), o.Pods.AddIndexers(startingPods)
 	h := &Handler{Options: o, jobs: newJobs(o.Clock), metrics: newMetrics(o.Registerer), ownersTime: ownersTime}
 	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.reportMoved, Stuck: h.reportStuck}
 	h.readings.Clock, h.readings.Call = o.Clock, func(ctx context.Context, group string, take func() []struct{}) error {
@@ -108,7 +103,7 @@ func New(o Options) (*Handler, error) {
 		return err
 	}
 	h.timeouts.Clock, h.timeouts.Call = o.Clock, h.heartbeatTimeout
-	return h, nil
+	return h
 }
 
 // reconcileEvery is the pause between two looks for annotated nodes without a job.

@@ -32,7 +32,6 @@ const slowReading = 5 * time.Second
 // for other messages, and a look-up of a hook's timeout waits hookGather. One that fails is tried again after hookAgain.
 const readGather, hookGather, hookAgain = 100 * time.Millisecond, time.Second, time.Minute
 
-// hookOf is a lifecycle hook of a group.
 type hookOf struct{ group, hook string }
 
 // A group's readings may lag behind its hook's message for hookSettle. hookPauses are the pauses between readings, and so

@@ -91,7 +91,6 @@ type jobs struct {
 // try is the drain of an instance for one reason: a text that names the event, or the ARN of a change that was called off.
 type try struct{ instance, reason string }
 
-// finished is an instance that was dealt with.
 type finished struct {
 	at   time.Time
 	left bool // a reading has shown it out of service since then

@@ -128,7 +128,6 @@ var startingPods = cache.Indexers{byStarting: func(object any) ([]string, error)
 	return nil, nil
 }}
 
-// waitsForPods reports whether the controller has pods that are still to become ready.
 func (h *Handler) waitsForPods(owner types.UID) bool {
 	keys, err := h.Pods.GetIndexer().IndexKeys(byStarting, string(owner))
 	return err == nil && len(keys) > 0

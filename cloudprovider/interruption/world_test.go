@@ -189,8 +189,7 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 	for _, c := range change {
 		c(&o)
 	}
-	h, err := interruption.New(o)
-	require.NoError(w.t, err)
+	h := interruption.New(o)
 	h.LeaveToOthers(10 * time.Second)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.t.Cleanup(func() { cancel(); factory.Shutdown() })

@@ -120,7 +120,6 @@ func (c *Consolidate) Due(n Node, now time.Time) (Why, bool) {
 	return Why{Cause: fmt.Sprintf("%s, which saves %.3f %s per hour", c.Plan, c.Plan.Saving, c.Currency), Into: c.Plan.Into}, true
 }
 
-// String says where the pods fit.
 func (p Plan) String() string {
 	pods, where := "its pods", "other nodes"
 	if len(p.Nodes) > 1 {

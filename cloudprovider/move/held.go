@@ -35,7 +35,6 @@ const (
 // Lasts reports whether it may hold until somebody does something. A workload that is never Ready holds as one that rolls out.
 func (h Hold) Lasts() bool { return h == HeldAlone || h == HeldStopped || h == HeldRollout }
 
-// LeftAlone is the message of HeldAlone.
 const LeftAlone = "it, its group or its zone is left alone"
 
 // Held says why a node that is due does not move yet.

@@ -283,7 +283,6 @@ func (r *round) ending(n Node, s State, undue time.Time) {
 	r.hold(n, s.Why, s.Reason, HeldUnsure, cause)
 }
 
-// moves counts a node that moves.
 func (r *round) moves(n Node, s State) {
 	r.moving[s.Reason]++
 	if r.inGroup[n.Group.Name] == nil {

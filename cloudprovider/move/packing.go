@@ -262,9 +262,7 @@ func (h Host) cost() float64 {
 func (k *packer) host(h Host) packHost {
 	p := packHost{Host: h, all: k.amounts(h.Status.Allocatable), holds: map[string]bool{}}
 	p.free = slices.Clone(p.all)
-	for name, q := range h.Status.Allocatable {
-		p.accelerated = p.accelerated || nodetemplate.IsAccelerator(name) && !q.IsZero()
-	}
+	p.accelerated = nodetemplate.HasAccelerator(h.Status.Allocatable)
 	for _, pod := range h.Pods {
 		asks, anywhere := []int64{1, pod.CPU, pod.Memory, pod.Storage}, p.accelerated || len(pod.Spec.ResourceClaims) > 0
 		for _, name := range k.names[len(common):] {

@@ -19,7 +19,6 @@ type Node struct {
 	Pods func() []*corev1.Pod
 }
 
-// Why says why a node is to be replaced.
 type Why struct {
 	// Cause is for people: "launch template version 3, and new instances get 5".
 	Cause string `json:"cause"`

@@ -55,7 +55,6 @@ type sighting struct {
 	reasons map[string]time.Time // when each reason was first seen since then
 }
 
-// repair is what is due for a node.
 type repair struct {
 	why     Why
 	stopped string // why it does not happen, "" if it does

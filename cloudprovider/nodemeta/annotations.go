@@ -64,7 +64,6 @@ func (a Annotation) Set(object metav1.Object, value string) {
 
 func (a Annotation) Of(object metav1.Object) string { return object.GetAnnotations()[string(a)] }
 
-// Mark annotates the object with no particular value.
 func (a Annotation) Mark(object metav1.Object) { a.Set(object, "true") }
 
 func (a Annotation) On(object metav1.Object) bool { return a.Of(object) != "" }

@@ -7,21 +7,16 @@ import (
 
 const byInstance = "asg-autoscaler/instance"
 
-// IndexByInstance has the informer index the nodes by the ID of their instance, unless it does so already. Two callers must not call it at once.
-func IndexByInstance(nodes cache.SharedIndexInformer) error {
-	if _, done := nodes.GetIndexer().GetIndexers()[byInstance]; done {
-		return nil
+// NodesByInstance indexes nodes by the ID of their instance. An informer that has the index already refuses it, and keeps its own.
+var NodesByInstance = cache.Indexers{byInstance: func(object any) ([]string, error) {
+	if id := InstanceOf(object.(*corev1.Node)); id != "" {
+		return []string{id}, nil
 	}
-	return nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
-		if id := InstanceOf(object.(*corev1.Node)); id != "" {
-			return []string{id}, nil
-		}
-		return nil, nil
-	}})
-}
+	return nil, nil
+}}
 
-// NodesOf returns the nodes of an instance, in no order. The informer of the cache must have IndexByInstance. The nodes are shared and must
-// not be changed. The list is the caller's.
+// NodesOf returns the nodes of an instance by NodesByInstance, which the cache must have, in no order. They are shared and must not be
+// changed. The list is the caller's.
 func NodesOf(nodes cache.Indexer, instance string) []*corev1.Node {
 	return indexed[*corev1.Node](nodes, byInstance, instance)
 }

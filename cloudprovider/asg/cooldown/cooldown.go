@@ -87,7 +87,6 @@ func (p Period) holdsFor(group string, pool Pool) bool {
 	return p.concerns(group) && p.has(pool) && !(otherWay && p.by != "" && p.by != group)
 }
 
-// concerns reports whether the cool-down may hold for a pool of the group.
 func (p Period) concerns(group string) bool { return p.Group == "" || p.Group == group }
 
 // over reports whether the cool-down ended long ago. It counts for nothing then.
@@ -280,7 +279,6 @@ func (l *List) Succeed(group string, pool Pool, launched time.Time, inService bo
 // Forget ends the cool-downs of the group alone, because it launches something else now.
 func (l *List) Forget(group string) { l.remove(func(p Period) bool { return p.Group == group }) }
 
-// Answered ends the cool-downs of the group's unanswered launches.
 func (l *List) Answered(group string) {
 	l.remove(func(p Period) bool { return p.Group == group && p.silent })
 }

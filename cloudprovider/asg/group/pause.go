@@ -14,8 +14,6 @@ import (
 // TagPaused has a group left alone: true, scale-up or scale-down, or false, maybe with an end: "scale-up until=2026-12-01T06:00Z".
 const TagPaused = "asg-autoscaler.github.io/paused"
 
-const ReasonPausedTag = "invalid-paused-tag"
-
 // Pause says what is left alone. The zero value is nothing.
 type Pause struct {
 	Up, Down  bool                 // the group grows no more, and loses no node that is not needed
@@ -117,6 +115,6 @@ func (g *Group) PauseProblem() []launchspec.Problem {
 		return nil
 	}
 	cause, remedy := g.Pause.Why(g.Name)
-	return []launchspec.Problem{{Reason: ReasonPausedTag, Blocks: true, Remedy: remedy,
+	return []launchspec.Problem{{Reason: "invalid-paused-tag", Blocks: true, Remedy: remedy,
 		Message: fmt.Sprintf("it is paused%s: it is %q, and an example is %q", cause, g.Tags[TagPaused], "scale-up until=2026-12-01T06:00Z")}}
 }

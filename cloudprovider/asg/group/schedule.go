@@ -17,8 +17,6 @@ import (
 // TagSchedule is the beginning of the keys of tags by which the owner of a group changes its sizes by the clock. The rest of the key is a name.
 const TagSchedule = "asg-autoscaler.github.io/schedule/"
 
-const ReasonScheduleTag = "invalid-schedule-tag"
-
 const scheduleExample = "0 8 any any MON-FRI tz=Asia/Shanghai for=10h min=3 max=20"
 
 // Timed are limits of a group's size for a time, in its capacity units.
@@ -100,7 +98,8 @@ func parseSchedule(value string) (s Schedule, err error) {
 func (g *Group) ScheduleProblems() (list []launchspec.Problem) {
 	for _, s := range g.Schedules {
 		if key := strings.TrimPrefix(s.By, "its tag "); s.Err != nil {
-			list = append(list, launchspec.Problem{Reason: ReasonScheduleTag, Remedy: "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, key),
+			list = append(list, launchspec.Problem{Reason: "invalid-schedule-tag",
+				Remedy:  "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, key),
 				Message: fmt.Sprintf("%s counts for nothing: it is %q, %v, and an example is %q", s.By, g.Tags[key], s.Err, scheduleExample)})
 		}
 	}

@@ -49,7 +49,7 @@ func TestScheduleIsReadFromItsTag(t *testing.T) {
 		case (len(problems) > 0) != (wrong != ""):
 			t.Errorf("%q has the problems %+v", value, problems)
 		case wrong != "" && !(strings.Contains(problems[0].Message, wrong) && strings.Contains(problems[0].Message, TagSchedule+"office") &&
-			strings.Contains(problems[0].Remedy, "delete-tags") && problems[0].Reason == ReasonScheduleTag):
+			strings.Contains(problems[0].Remedy, "delete-tags") && problems[0].Reason == "invalid-schedule-tag"):
 			t.Errorf("%q has the problem %+v, want %q, the tag, and a remedy", value, problems[0], wrong)
 		}
 	}

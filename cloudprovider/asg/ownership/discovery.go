@@ -81,7 +81,6 @@ func (f TagFilter) lacking(has map[string]string) TagFilter {
 	})
 }
 
-// ReasonDropped is the reason of the Problem of a group that left the readings.
 const ReasonDropped = "dropped"
 
 // Dropped is the problem of a group that left the readings at a moment. has are its tags by AWS, or nil if AWS has it no more.

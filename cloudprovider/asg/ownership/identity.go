@@ -50,7 +50,6 @@ const launchedTTL = 10 * time.Minute
 
 const ReasonOtherCluster = "other-cluster"
 
-// ReasonOperator is the reason of the Problem of a group that only another service may change.
 const ReasonOperator = "other-operator"
 
 // Identity knows the name of our cluster, and which instances are ours. It is not safe for concurrent use.

@@ -49,7 +49,6 @@ var phrases = []struct {
 	{regexp.MustCompile(`violate group's min size|please update the autoscalinggroup sizes|client error on launch`), Configuration},
 }
 
-// phraseClass is the class of the first phrase in the text, or Unknown.
 func phraseClass(text string) Class {
 	lower := strings.ToLower(text)
 	for _, p := range phrases {

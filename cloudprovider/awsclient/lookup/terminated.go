@@ -21,26 +21,23 @@ type InstancesAPI = ec2.DescribeInstancesAPIClient
 // one call per 200. With a nil api it knows what it learns.
 func NewTerminated(api InstancesAPI, c clock.Clock) *Cache[bool] {
 	return New(c, api != nil, Question[bool]{AtOnce: instancesPerCall, Keep: terminatedAge,
-		Ask:     func(ctx context.Context, ids []string) (map[string]bool, error) { return terminated(ctx, api, ids) },
+		Ask: func(ctx context.Context, ids []string) (map[string]bool, error) {
+			terminated := map[string]bool{}
+			for _, id := range ids {
+				terminated[id] = true // also where EC2 has it no more
+			}
+			err := DescribeInstances(ctx, api, ids, func(i ec2types.Instance) {
+				if !IsTerminated(i) {
+					terminated[awssdk.ToString(i.InstanceId)] = false
+				}
+			})
+			if err != nil {
+				return nil, err
+			}
+			return terminated, nil
+		},
 		Failure: "Could not see whether instances that left their groups were terminated",
 		Remedy:  "allow ec2:DescribeInstances; until then their nodes are left to Kubernetes"})
-}
-
-// terminated reports of each instance whether EC2 terminates it or has it no more.
-func terminated(ctx context.Context, api InstancesAPI, ids []string) (map[string]bool, error) {
-	terminated := map[string]bool{}
-	for _, id := range ids {
-		terminated[id] = true
-	}
-	err := DescribeInstances(ctx, api, ids, func(i ec2types.Instance) {
-		if !IsTerminated(i) {
-			terminated[awssdk.ToString(i.InstanceId)] = false
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return terminated, nil
 }
 
 // IsTerminated reports whether EC2 terminates the instance or has terminated it.

@@ -66,7 +66,6 @@ const (
 	BackupCopy  Reason = "backup-copy"       // AWS Health's copy for the other region of China
 )
 
-// Unusable is the error about an unusable message.
 type Unusable struct {
 	Reason Reason
 	Detail string // for people, may be empty

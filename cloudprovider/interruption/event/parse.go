@@ -193,7 +193,6 @@ func valid(instances []string) []string {
 	return slices.Compact(instances)
 }
 
-// about completes the event by its instances.
 func (e Event) about(instances ...string) (Event, error) {
 	if e.Instances = valid(instances); len(e.Instances) == 0 {
 		return Event{}, unusable(NoInstance, "")

@@ -52,7 +52,6 @@ type API interface {
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
 }
 
-// Message is one message as received.
 type Message struct {
 	ID   string
 	Body string
@@ -75,13 +74,11 @@ func Done() Result { return Result{done: true} }
 // Retry shows the message to all readers again after the time, at most 12 hours.
 func Retry(after time.Duration) Result { return Result{After: min(max(after, 0), 12*time.Hour)} }
 
-// Handler handles one message. It may take as long as it needs, and returns when ctx ends. Many goroutines call it.
-type Handler func(ctx context.Context, m Message) Result
-
 type Config struct {
-	API    API
-	Queue  string // name or URL
-	Handle Handler
+	API   API
+	Queue string // name or URL
+	// Handle handles one message. It may take as long as it needs, and returns when ctx ends. Many goroutines call it.
+	Handle func(ctx context.Context, m Message) Result
 	Clock  clock.WithTicker
 	// Failed is called with the name of every call that failed.
 	Failed func(call string)

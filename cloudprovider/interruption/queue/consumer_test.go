@@ -57,7 +57,7 @@ func (w *world) send(bodies ...string) {
 func (w *world) state() fakeaws.QueueState { return w.aws.Queues()[0] }
 
 // reading reads the queue until stop is called or the test ends.
-func (w *world) reading(handle queue.Handler, change ...func(*queue.Config)) (stop func()) {
+func (w *world) reading(handle func(context.Context, queue.Message) queue.Result, change ...func(*queue.Config)) (stop func()) {
 	config := queue.Config{API: w.api.SQS, Queue: name, Handle: handle, Clock: clock.RealClock{}, Failed: func(string) {}}
 	for _, c := range change {
 		c(&config)
@@ -66,7 +66,7 @@ func (w *world) reading(handle queue.Handler, change ...func(*queue.Config)) (st
 }
 
 // bounded reads the queue until the test ends, and handles no more messages at the same time.
-func (w *world) bounded(inFlight int64, handle queue.Handler) {
+func (w *world) bounded(inFlight int64, handle func(context.Context, queue.Message) queue.Result) {
 	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Handle: handle, Clock: clock.RealClock{}, Failed: func(string) {}}).Bound(inFlight))
 }
 

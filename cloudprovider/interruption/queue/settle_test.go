@@ -34,7 +34,7 @@ func (s *slow) ChangeMessageVisibilityBatch(_ context.Context, in *sqs.ChangeMes
 }
 
 // reader is a Consumer of slow messages, which it hides again after two seconds.
-func reader(api *slow, handle Handler) *Consumer {
+func reader(api *slow, handle func(context.Context, Message) Result) *Consumer {
 	return New(Config{API: api, Clock: clock.RealClock{}, Handle: handle}).Hide(time.Minute, 2*time.Second)
 }
 

@@ -137,16 +137,6 @@ func (s *shell) value(name string, mayBeUnset bool) string {
 	return unresolved(name)
 }
 
-// assign sets a variable. If the assignment may not happen, the value is known only if it does not change.
-func (s *shell) assign(name, value string, conditional bool) {
-	old, set := s.vars[name]
-	switch {
-	case len(value) > maxVariableBytes, conditional && (!set || old != value):
-		value = unresolved(name)
-	}
-	s.vars[name] = value
-}
-
 // Expanded text has an expression that only the node can evaluate as its name between these two marks, without a name where it
 // is no plain variable. The marks are of Unicode's private use area. clean removes them from outside text, but a pair without a name,
 // which stands for Jinja in files within it.

@@ -107,13 +107,17 @@ func (s *shell) assignment(a *syntax.Assign, conditional bool) string {
 	return value
 }
 
-// set sets a variable and notices the ones with a meaning for kubelet.
+// set sets a variable and notices the ones with a meaning for kubelet. An assignment that may not happen leaves the value known only if it
+// does not change.
 func (s *shell) set(name, value string, conditional bool) {
 	if name == unitEnvironment {
 		s.r.mentions([]string{value}, conditional)
 		return
 	}
-	s.assign(name, value, conditional)
+	old, known := s.vars[name]
+	if s.vars[name] = value; len(value) > maxVariableBytes || conditional && (!known || old != value) {
+		s.vars[name] = unresolved(name)
+	}
 	if name == "USE_MAX_PODS" {
 		s.r.useMaxPods = s.vars[name]
 	}

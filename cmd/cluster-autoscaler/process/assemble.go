@@ -198,9 +198,7 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 	}
 	a.cloud.keep = append(a.cloud.keep, named...)
 	a.expanders = p.newExpander(opts, a.cloud.provider)
-	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud, a.recorder); err != nil {
-		return nil, err
-	}
+	a.handler, a.wake = p.newInterruptions(opts, a.cloud, a.recorder)
 	p.follow(a, in)
 	return a, nil
 }

@@ -94,9 +94,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if c.spot != nil {
 		c.spot.ReadFirst(ctx)
 	}
-	if c.provider, err = p.newProvider(working, c, in); err != nil {
-		return nil, err
-	}
+	c.provider = p.newProvider(working, c, in)
 	return c, nil
 }
 
@@ -161,7 +159,7 @@ func (p *Process) newCache(c *cloud) *asg.Cache {
 }
 
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
-func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) (*aws.Provider, error) {
+func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) *aws.Provider {
 	o.Cache, o.Types, o.Region, o.Prices = c.cache, c.types, c.clients.Region, c.prices
 	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
 	o.Starts, o.Admission.EKS = c.clients.EC2, c.clients.EKS

@@ -88,9 +88,9 @@ func registerOurs(t *testing.T) *collectors {
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}})
 	kube := must(kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"}))(t)
 	factory := informers.NewSharedInformerFactory(kube, 0)
-	must(aws.New(t.Context(), aws.Options{Cache: cache, Region: clients.Region, Types: lookup.NewTypes(nil, instancetypes.Embedded(), clock.RealClock{}), Prices: book,
+	aws.New(t.Context(), aws.Options{Cache: cache, Region: clients.Region, Types: lookup.NewTypes(nil, instancetypes.Embedded(), clock.RealClock{}), Prices: book,
 		Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Event: func(_, _, _ string) {},
-		Problem: func(aws.Problem, bool) {}, Registerer: ours, Clock: clock.RealClock{}}))(t)
+		Problem: func(aws.Problem, bool) {}, Registerer: ours, Clock: clock.RealClock{}})
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	require.NoError(t, os.WriteFile(path, []byte("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o644))
 	must(pricefile.New(pricefile.Options{Path: path, Book: book, Known: instancetypes.Embedded().Names, Clock: clock.RealClock{}, Registerer: ours}))(t)
@@ -99,8 +99,8 @@ func registerOurs(t *testing.T) *collectors {
 			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}}
 		}})
 	watched := factory.Core().V1()
-	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
-		Registerer: ours, Clock: clock.RealClock{}}))(t)
+	interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
+		Registerer: ours, Clock: clock.RealClock{}})
 	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)
 	nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}})
 	spot.Read(t.Context()) // its metric has no value before

@@ -1,8 +1,6 @@
 package process
 
 import (
-	"fmt"
-
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
@@ -14,11 +12,11 @@ import (
 // newInterruptions makes the handler that drains the nodes which AWS is about to take, and the channel by which it wakes the loop.
 // Without a queue the handler only reboots nodes for repairs, and finishes drains that an earlier process has begun.
 func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud,
-	events record.EventRecorder) (*interruption.Handler, <-chan struct{}, error) {
+	events record.EventRecorder) (*interruption.Handler, <-chan struct{}) {
 	kube := urgent(p.kube) // the rate of each client
 	wake := make(chan struct{}, 1)
 	flags, nodes := p.options.AWS, opts.InformerFactory.Core().V1().Nodes().Informer()
-	handler, err := interruption.New(interruption.Options{
+	handler := interruption.New(interruption.Options{
 		Groups: cloud.cache, Hooks: cloud.clients.AutoScaling, EC2: cloud.clients.EC2, SQS: cloud.clients.SQS, Queue: flags.InterruptionQueue,
 		Cordons: kubernetes.NewForConfigOrDie(kube), Client: kubernetes.NewForConfigOrDie(kube), Nodes: nodes,
 		Pods: opts.InformerFactory.Core().V1().Pods().Informer(), Events: events,
@@ -37,8 +35,5 @@ func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cl
 		},
 		Registerer: p.registerer, Clock: clock.RealClock{},
 	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("interruptions: %w", err)
-	}
-	return handler, wake, nil
+	return handler, wake
 }

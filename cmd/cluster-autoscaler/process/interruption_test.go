@@ -5,7 +5,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -28,8 +27,7 @@ func TestInterruptionsHaveTheirOwnRate(t *testing.T) {
 	} {
 		p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: tt.qps, Burst: tt.burst}, registerer: prometheus.NewRegistry()}
 		opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0)}
-		handler, _, err := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}}, nil)
-		require.NoError(t, err)
+		handler, _ := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}}, nil)
 		if got := urgent(p.kube); got.Burst != tt.wantBurst || p.kube.QPS != tt.qps {
 			t.Errorf("of %d: a burst of %d, want %d, and the core's own rate %v, want %v", tt.burst, got.Burst, tt.wantBurst, p.kube.QPS, tt.qps)
 		}
@@ -45,8 +43,7 @@ func TestInterruptionsSpareANodeWithoutEC2sProviderID(t *testing.T) {
 	w.Cluster.Put(t, awsworld.Node("server-1", "k3s://server-1"))
 	p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1"}, registerer: prometheus.NewRegistry()}
 	opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0)}
-	handler, _, err := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}, provider: w.Provider}, nil)
-	require.NoError(t, err)
+	handler, _ := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}, provider: w.Provider}, nil)
 	cause, remedy := handler.Elsewhere(nodemeta.InstanceOf(w.Nodes("g")[0]))
 	assert.Contains(t, cause, `it may be node "server-1"`)
 	assert.NotEmpty(t, remedy)
