@@ -329,17 +329,22 @@ func TestWarningOverrulesAReboot(t *testing.T) {
 	}
 }
 
+// staysCordonedUntilItsBoot has a node rebooted, by calls that EC2 may carry out without an answer.
+func (w *world) staysCordonedUntilItsBoot(id string) {
+	boot := w.nodes()[id].Status.NodeInfo.BootID
+	w.toReboot(id, 0)
+	w.wait("the call", func() bool { return w.reboots() > 0 })
+	time.Sleep(time.Minute)
+	assert.False(w.t, w.back(id), "it takes pods and may reboot under them")
+	w.comesBack(id, boot)
+}
+
 func TestNodeStaysCordonedWhereEC2MayRebootItWithoutAnAnswer(t *testing.T) {
 	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
-		boot := w.nodes()[id].Status.NodeInfo.BootID
 		w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "InternalError", Status: 500, Late: true})
 		w.running()
-		w.toReboot(id, 0)
-		w.wait("the call", func() bool { return w.reboots() > 0 })
-		time.Sleep(time.Minute)
-		assert.False(t, w.back(id), "it takes pods and may reboot under them")
-		w.comesBack(id, boot)
+		w.staysCordonedUntilItsBoot(id)
 	})(t)
 }
 
@@ -347,17 +352,12 @@ func TestNodeStaysCordonedWhereEC2MayRebootItWithoutAnAnswer(t *testing.T) {
 func TestNodeStaysCordonedWhereATryWithoutAnAnswerIsFollowedByThrottling(t *testing.T) {
 	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
-		boot := w.nodes()[id].Status.NodeInfo.BootID
 		w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "InternalError", Status: 500, Late: true, Times: 1})
 		w.aws.Inject(fakeaws.Fault{Action: "RebootInstances", Code: "RequestLimitExceeded", Status: 503})
 		w.running(func(o *interruption.Options) {
 			o.EC2 = ec2.New(o.EC2.Options(), func(e *ec2.Options) { e.RetryMaxAttempts = 3 }) // as outside of tests
 		})
-		w.toReboot(id, 0)
-		w.wait("the call", func() bool { return w.reboots() > 0 })
-		time.Sleep(time.Minute)
-		assert.False(t, w.back(id), "it takes pods and may reboot under them")
-		w.comesBack(id, boot)
+		w.staysCordonedUntilItsBoot(id)
 	})(t)
 }
 

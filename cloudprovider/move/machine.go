@@ -245,8 +245,10 @@ func (r *round) conforms(n Node) {
 		if stops, ok := reason.(interface{ Stopped(n Node) string }); ok && stops.Stopped(n) != "" {
 			r.hold(n, Why{Cause: "it does not work"}, reason.Name(), HeldSick, stops.Stopped(n))
 		}
-		_, due := reason.Due(n, r.now)
-		if reason.Name() != Repair && (due || !reason.Judged(n)) {
+		if reason.Name() == Repair {
+			continue
+		}
+		if _, due := reason.Due(n, r.now); due || !reason.Judged(n) {
 			return
 		}
 	}

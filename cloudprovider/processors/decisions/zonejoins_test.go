@@ -38,6 +38,15 @@ func (w *world) starting(group string) decision.Node {
 	return nodes[at]
 }
 
+// startingFor is an instance of the group that starts, some time after another one was Ready.
+func (w *world) startingFor(wait time.Duration, group string) decision.Node {
+	w.T.Helper()
+	w.ready(group)
+	w.loop()
+	w.at = w.at.Add(wait)
+	return w.starting(group)
+}
+
 // Nobody knows when these instances were launched: the first was there before this process, the second the core sees a minute after it came.
 func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options())
@@ -51,10 +60,7 @@ func TestInstancesThatWereThereBeforeSetNoTime(t *testing.T) {
 	w.joinsAfter(10*time.Second, "web")
 	w.put(waiting("web-0", "web", "1500m"), waiting("web-1", "web", "1500m"), waiting("web-2", "web", "1500m"))
 	w.loop()
-	w.ready("web")
-	w.loop()
-	w.at = w.at.Add(115 * time.Second)
-	n := w.starting("web")
+	n := w.startingFor(115*time.Second, "web")
 	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late before two minutes", n)
 	w.at = w.at.Add(10 * time.Second)
 	n = w.starting("web")
@@ -72,10 +78,7 @@ func TestStartOutOfAWarmPoolMakesNoOtherLate(t *testing.T) {
 	w.joinsAfter(15*time.Second, "web")
 	w.put(waiting("web-1", "web", "1500m"), waiting("web-2", "web", "1500m"))
 	w.loop()
-	w.ready("web")
-	w.loop()
-	w.at = w.at.Add(80 * time.Second)
-	n := w.starting("web")
+	n := w.startingFor(80*time.Second, "web")
 	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late", n)
 }
 
@@ -85,10 +88,7 @@ func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
 	w.joinsAfter(4*time.Minute, "web")
 	w.put(waiting("web-0", "web", "1500m"), waiting("web-1", "web", "1500m"))
 	w.loop()
-	w.ready("web")
-	w.loop()
-	w.at = w.at.Add(7 * time.Minute)
-	n := w.starting("web")
+	n := w.startingFor(7*time.Minute, "web")
 	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late", n)
 }
 
