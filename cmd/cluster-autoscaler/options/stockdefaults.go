@@ -54,8 +54,8 @@ var unset = []struct {
 // admits no other key (sigs.k8s.io/node-readiness-controller, NodeReadinessRule, read 2026-11).
 const readinessPrefix = "readiness.k8s.io/"
 
-// updateTaint is on the nodes that an update of an EKS managed node group will replace. They are cordoned only when their pods are gone
-// (EKS user guide, Managed node update behavior).
+// updateTaint may be on the nodes that an update of an EKS managed node group will replace, before they are cordoned (EKS workshop, Upgrading AMIs.
+// The EKS user guide of 2026-11 says that they become unschedulable, without naming a taint).
 const updateTaint = "eks.amazonaws.com/nodegroup"
 
 // describeStock adds to the help of stock flags what else holds here. --cloud-provider gets the only value that makes sense: the core's default
