@@ -279,6 +279,20 @@ func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	assert.Empty(t, cmp.Diff(problems[0], problems[1]), "two look-ups that were denied alike (-first +second)")
 }
 
+// Terraform's default tags, with a commit or a date, change at every apply.
+func TestOnlyResourceTagsOfANodegroupDescribeNodes(t *testing.T) {
+	t.Parallel()
+	with := func(tags map[string]string) *launchspec.Nodegroup {
+		config := having(managed("a", 0, 0, 3))
+		config.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a", Tags: tags}}
+		return newWorldOf(t, config, discovered).started().group("a").LaunchSpec.Nodegroup
+	}
+	const resource = "k8s.io/cluster-autoscaler/node-template/resources/nvidia.com/gpu"
+	tagged := with(map[string]string{"commit": "1", resource: "1"})
+	assert.Equal(t, tagged, with(map[string]string{"commit": "2", "team": "web", resource: "1"}), "with another commit and team")
+	assert.NotEqual(t, tagged, with(map[string]string{"commit": "1", resource: "2"}), "with another GPU")
+}
+
 // Pods that do not tolerate the taint would get a node of the group.
 func TestGroupWaitsForItsNodegroup(t *testing.T) {
 	t.Parallel()

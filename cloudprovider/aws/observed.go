@@ -136,6 +136,7 @@ func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time) {
 	}
 	w.round = f.round
 	if w.settled && w.node == node && (w.snapshot == s || f.belongs(w)) {
+		w.snapshot = s // an older one would stay in memory
 		return
 	}
 	instance, group := s.Instance(nodemeta.InstanceOf(node))

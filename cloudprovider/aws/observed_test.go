@@ -2,9 +2,11 @@ package aws_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -209,6 +211,23 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 	assert.True(t, l.Groups() <= 0 && l.Of("a") == nil, "a group that is gone is remembered")
 	l.Learn(snapshot, time.Now())
 	assert.NotNil(t, l.Of("a"), "nothing is learnt of a group that came back")
+}
+
+// A node is rarely written, and a loop of a large cluster has another Snapshot every two seconds.
+func TestUnchangedNodeKeepsNoOldSnapshot(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+	w.Cluster.Put(t, w.Members("a", nil)...)
+	l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
+	learn := func() weak.Pointer[group.Snapshot] {
+		next := w.Cache.Snapshot().With(w.Cache.Snapshot().Group("a"))
+		l.Learn(next, time.Now())
+		return weak.Make(next)
+	}
+	first := learn()
+	learn()
+	runtime.GC()
+	assert.Nil(t, first.Value(), "the Snapshot of the node's last change")
+	assert.NotNil(t, l.Of("a"), "facts about the node")
 }
 
 // A parameter that cannot be read for a moment names no other image. Else one failed look-up would cost a group at zero its copy of a node.

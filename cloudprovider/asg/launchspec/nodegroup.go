@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -26,8 +27,8 @@ type Nodegroup struct {
 	Role         string // ARN of the nodes' role
 	Labels       map[string]string
 	Taints       []Taint
-	Tags         map[string]string
-	DiskSizeGiB  int // 0 where the launch template states it
+	Tags         map[string]string // that may describe nodes
+	DiskSizeGiB  int               // 0 where the launch template states it
 }
 
 // Taint is a taint in EKS's words: Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
@@ -65,6 +66,8 @@ func (r *Resolver) describeNodegroup(ctx context.Context, key NodegroupKey) (*de
 	}
 	n.CapacityType, n.AMIType, n.Role = string(out.Nodegroup.CapacityType), string(out.Nodegroup.AmiType), aws.ToString(out.Nodegroup.NodeRole)
 	n.Labels, n.Tags = maps.Clone(out.Nodegroup.Labels), maps.Clone(out.Nodegroup.Tags)
+	// Terraform may change other tags, such as a commit, at every apply. The group launches the same then.
+	maps.DeleteFunc(n.Tags, func(key, _ string) bool { return !strings.Contains(key, "node-template/") })
 	n.operation, n.problems = stateOf(out.Nodegroup, key)
 	n.repairs = out.Nodegroup.NodeRepairConfig != nil && aws.ToBool(out.Nodegroup.NodeRepairConfig.Enabled)
 	n.DiskSizeGiB = int(aws.ToInt32(out.Nodegroup.DiskSize))

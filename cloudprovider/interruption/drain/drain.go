@@ -2,9 +2,9 @@ package drain
 
 import (
 	"context"
+	"hash/fnv"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,6 +29,8 @@ const (
 	// and write the same object. One of them wins, and each of the others waits half a second in the API server, so hundreds at
 	// once take longer than a few at a time. evictionsInAll bounds all evictions.
 	evictionsAtOnce, evictionsInAll = 8, 160
+	// evictionShares bounds the memory of controllers that are gone. Two controllers seldom meet in one.
+	evictionShares = 4096
 	// evictTime bounds one eviction. The API server itself tries for ten seconds where a budget is contended (kubernetes
 	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry). A request that ends earlier uses up the budget for two
 	// minutes without moving the pod. Two webhooks that hang delay it by twenty seconds, by their default.
@@ -69,18 +71,19 @@ type Drainer struct {
 	// Stuck is called once with each pod that could not be moved for another reason than a budget.
 	Stuck func(pod *corev1.Pod, err error)
 
-	drains    atomic.Int32 // under way
-	evictions sync.Map     // chan struct{} by UID of the controller or by namespace, one token per eviction under way
+	evictions sync.Map // chan struct{} by hash of the controller's UID or of the namespace, one token per eviction under way
 }
 
 // evictionSlots are the tokens of a pod's controller, or of its namespace if it has none, and then of all pods. Each eviction puts
 // one into each, and takes them out at the end.
 func (d *Drainer) evictionSlots(pod *corev1.Pod) []chan struct{} {
-	var of any = pod.Namespace
+	of := pod.Namespace
 	if c := metav1.GetControllerOf(pod); c != nil {
-		of = c.UID
+		of = string(c.UID)
 	}
-	own, _ := d.evictions.LoadOrStore(of, make(chan struct{}, evictionsAtOnce))
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(of))
+	own, _ := d.evictions.LoadOrStore(hash.Sum32()%evictionShares, make(chan struct{}, evictionsAtOnce))
 	all, _ := d.evictions.LoadOrStore(metav1.NamespaceAll, make(chan struct{}, evictionsInAll))
 	return []chan struct{}{own.(chan struct{}), all.(chan struct{})}
 }
@@ -102,12 +105,6 @@ func (d *Drainer) cached(nodes []string) (pods []*corev1.Pod) {
 // returns. It logs errors of the API server and tries again. It asks for the names of the nodes at every look, and leaves the
 // pods of a node alone that is no longer among them.
 func (d *Drainer) Drain(ctx context.Context, nodes func() []string, plan func() Plan) (Result, error) {
-	d.drains.Add(1)
-	defer func() {
-		if d.drains.Add(-1) == 0 {
-			d.evictions.Clear() // of controllers that are gone
-		}
-	}()
 	r := &round{Drainer: d, nodes: nodes, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
 		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, absent: map[types.UID]bool{},
 		alive: map[types.UID]time.Time{}, stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}

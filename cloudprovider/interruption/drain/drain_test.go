@@ -578,6 +578,19 @@ func TestEvictionsOfOneControllerDelayNoOthers(t *testing.T) {
 	}
 }
 
+// One drain may wait for weeks, while others evict the pods of ever new Jobs.
+func TestControllersThatAreGoneTakeNoMemory(t *testing.T) {
+	d, seen := &drain.Drainer{}, map[chan struct{}]bool{}
+	for n := range 20_000 {
+		for _, tokens := range d.EvictionSlots(pod("a", func(p *corev1.Pod) {
+			p.OwnerReferences = []metav1.OwnerReference{{Kind: "Job", UID: types.UID(fmt.Sprint(n)), Controller: ptr.To(true)}}
+		})) {
+			seen[tokens] = true
+		}
+	}
+	assert.Less(t, len(seen), 5000, "channels of 20,000 controllers")
+}
+
 func TestConcurrentEvictionsInAllAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pods []*corev1.Pod

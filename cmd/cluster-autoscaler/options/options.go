@@ -202,7 +202,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&a.Shadow, "shadow", false, "Whether the autoscaler only watches another one that leads. It decides in each loop as if it led, changes nothing but a lease of its own, "+
 		"and reports on the status page where the two differ. It needs no permission to write.")
 	fs.IntVar(&a.RecordLoops, "asg-record-loops", 0, "How many of the last loops the autoscaler records for asgctl replay, in memory. It serves them under /status/loop.zip, "+
-		"with the objects of the cluster without environments and commands. With 0 it records none. From 0 to 100.")
+		"with the objects of the cluster without environments and commands. With 0 it records none. From 0 to 100. "+
+		"It is for hours: after weeks of new launch templates a recording may lack some that are in use.")
 	fs.StringVar(&a.PluginAddress, "asg-plugin-address", "", "Address at which the program serves an unmodified Cluster Autoscaler, as its external gRPC provider and its gRPC expander. "+
 		"The program does not autoscale by itself then. 127.0.0.1:8087 can be reached from the same pod only. Any other address needs the three files below. If empty: the program autoscales.")
 	fs.StringVar(&a.PluginFiles.Cert, "asg-plugin-cert", "", "File with the certificate of --asg-plugin-address, as PEM. The core's gRPC expander always needs one. The program reads it again when it changes.")

@@ -189,17 +189,19 @@ func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
 }
 
 // The core may copy a node whose cordon is off before our taint, and keeps the copy once the group has no node.
-func TestNodesToComeLackTheTaintOfAnInterruption(t *testing.T) {
+func TestNodesToComeLackTaintsOfNodesThatLeave(t *testing.T) {
 	fs, options := register(t)
 	core := config.AutoscalingOptions{StatusTaints: []string{"mine"}}
 	options.AWS.FillUnset(fs, &core)
 	var live []corev1.Taint
-	for _, key := range []string{"team", "mine", interruption.Taint} {
+	for _, key := range []string{"team", "mine", interruption.Taint, "eks.amazonaws.com/nodegroup"} {
 		live = append(live, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule})
 	}
 	counted := taints.NewTaintConfig(core)
 	assert.Equal(t, live[:1], taints.SanitizeTaints(live, counted), "taints of the next node")
-	assert.False(t, counted.IsStartupTaint(interruption.Taint), "a node that is drained counts as unready")
+	for _, taint := range live {
+		assert.Falsef(t, counted.IsStartupTaint(taint.Key), "a node with the taint %s counts as unready", taint.Key)
+	}
 }
 
 func TestConservativeProfileSetsFlagsThatAreNotGiven(t *testing.T) {

@@ -54,6 +54,10 @@ var unset = []struct {
 // admits no other key (sigs.k8s.io/node-readiness-controller, NodeReadinessRule, read 2026-11).
 const readinessPrefix = "readiness.k8s.io/"
 
+// updateTaint may be on the nodes that an update of an EKS managed node group will replace, before they are cordoned (EKS workshop, Upgrading AMIs.
+// The EKS user guide of 2026-11 says that they become unschedulable, without naming a taint).
+const updateTaint = "eks.amazonaws.com/nodegroup"
+
 // describeStock adds to the help of stock flags what else holds here. --cloud-provider gets the only value that makes sense: the core's default
 // depends on the build tag that selects its own providers, and this program uses none of them. fs has all flags.
 func describeStock(fs *pflag.FlagSet) {
@@ -65,7 +69,7 @@ func describeStock(fs *pflag.FlagSet) {
 			" with --shadow, because the autoscaler beside it has a lease, too.",
 		"startup-taint-prefix": readinessPrefix + " always counts.",
 		"startup-taint":        "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + ".",
-		"status-taint":         interruption.Taint + " always counts.",
+		"status-taint":         interruption.Taint + " and " + updateTaint + " always count.",
 	}
 	for _, u := range unset {
 		more[u.name] = fmt.Sprintf("If not given: %v, because %s.", u.value, u.why)
@@ -100,7 +104,7 @@ func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	core.StartupTaintPrefixes = append(slices.Clone(core.StartupTaintPrefixes), readinessPrefix)
 	core.StartupTaints = slices.Concat(core.StartupTaints, nodetemplate.StartupTaints)
 	// A node that is drained for AWS may lose its cordon before our taint. The core would copy the taint, and keep the copy for years.
-	core.StatusTaints = append(slices.Clone(core.StatusTaints), interruption.Taint)
+	core.StatusTaints = append(slices.Clone(core.StatusTaints), interruption.Taint, updateTaint)
 }
 
 // The stock autoscaler has the usual lease. A plugin and a shadow run beside it, with leases of their own.

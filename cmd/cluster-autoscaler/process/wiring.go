@@ -228,8 +228,10 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	core.ScaleDownNodeProcessor = made.requests
 }
 
+// ignoredLabels do not make groups different. Each managed node group of EKS has its own launch template, and its own time of an update.
 func (p *Process) ignoredLabels() []string {
-	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), nodemeta.ZoneAssumed, nodemeta.KindAssumed)
+	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), nodemeta.ZoneAssumed, nodemeta.KindAssumed,
+		"eks.amazonaws.com/nodegroup-image", "eks.amazonaws.com/sourceLaunchTemplateId", "eks.amazonaws.com/sourceLaunchTemplateVersion")
 }
 
 // present returns the list without the parts of features that are off.

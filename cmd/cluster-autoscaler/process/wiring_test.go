@@ -404,14 +404,18 @@ func TestCoreReadsClaimsFromOneGoroutine(t *testing.T) {
 	assert.Equal(t, 1, opts.AutoscalingOptions.PredicateParallelism, "goroutines of snapshots of nodes to delete")
 }
 
-func TestOwnLabelsDoNotMakeGroupsDifferent(t *testing.T) {
+func TestLabelsOfOneGroupDoNotMakeGroupsDifferent(t *testing.T) {
 	p := &Process{}
 	p.core.BalancingExtraIgnoredLabels = []string{"example.com/ignored"}
 	similar := nodegroupset.CreateAwsNodeInfoComparator(p.ignoredLabels(), config.NewDefaultNodeGroupDifferenceRatios())
 	labelled := func(key string) *framework.NodeInfo {
 		return framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{key: "true"}}}, nil)
 	}
-	for key, want := range map[string]bool{nodemeta.ZoneAssumed: true, nodemeta.KindAssumed: true, "example.com/ignored": true, "example.com/team": false} {
+	for key, want := range map[string]bool{
+		nodemeta.ZoneAssumed: true, nodemeta.KindAssumed: true, "example.com/ignored": true, "example.com/team": false,
+		"eks.amazonaws.com/nodegroup": true, "eks.amazonaws.com/nodegroup-image": true, "eks.amazonaws.com/capacityType": false,
+		"eks.amazonaws.com/sourceLaunchTemplateId": true, "eks.amazonaws.com/sourceLaunchTemplateVersion": true,
+	} {
 		assert.Equalf(t, want, similar(labelled(key), labelled("kubernetes.io/hostname")),
 			"with the label %s on one of them, groups are similar", key)
 	}
