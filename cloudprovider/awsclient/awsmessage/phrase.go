@@ -47,10 +47,14 @@ var phrases = []struct {
 	{regexp.MustCompile(`\b(?:is|contains) (?:lower|less|smaller|greater|larger|higher|more|above|below|too) `), Configuration},
 	{regexp.MustCompile(`\bonly (?:one|be|in)\b|limited to|belong to different|already (?:in use|exist)|is in use`), Configuration},
 	{regexp.MustCompile(`violate group's min size|please update the autoscalinggroup sizes|client error on launch`), Configuration},
+	{regexp.MustCompile(`statuscode: 5\d\d|request send failed`), Transient}, // the SDK's words where AWS has none
 }
 
+// ours matches what the SDK and this program put around AWS's words, or in their place.
+var ours = regexp.MustCompile(`exceeded maximum number of attempts, \d+|cannot be scaled zone by zone`)
+
 func phraseClass(text string) Class {
-	lower := strings.ToLower(text)
+	lower := ours.ReplaceAllString(strings.ToLower(text), "")
 	for _, p := range phrases {
 		if p.pattern.MatchString(lower) {
 			return p.class
