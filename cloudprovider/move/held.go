@@ -84,10 +84,6 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if r.failures[to] >= mostFailures && !due.Ends {
 		return HeldStopped, fmt.Sprintf("%d moves of group %q have failed, so the others wait: asgctl moves resume %s", r.failures[to], g.Name, g.Name)
 	}
-	if c := r.changes[g.Name]; due.Target != "" && due.Target == c.target && len(c.inVain) >= mostFailures && !due.Ends {
-		return HeldStopped, fmt.Sprintf("group %q has launched %d instances since the change, and they are to be replaced for it, too: "+
-			"look at their LaunchTemplate in aws autoscaling describe-auto-scaling-instances", g.Name, len(c.inVain))
-	}
 	if hold, message := r.shut(g, reason, due.Ends); hold != "" {
 		return hold, message
 	}

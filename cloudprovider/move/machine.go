@@ -25,19 +25,8 @@ type Machine struct {
 	// AtOnce bounds the nodes that move at once, because only so many drains run at once. 0 is no bound.
 	AtOnce int
 
-	undue   map[string]time.Time // nodes whose reason is gone, since when
-	changes map[string]change    // of what groups launch, by group
+	undue map[string]time.Time // nodes whose reason is gone, since when
 }
-
-// change is what nodes of a group are due for, since when, and which instances were launched before. Later ones in vain are due for it, too.
-type change struct {
-	target         string
-	since, read    time.Time // read is its last round
-	before, inVain map[string]bool
-}
-
-// readingLag is how long after a change a reading may lack an instance that was launched before it.
-const readingLag = time.Minute
 
 // sure is how long the reason of a move must have been gone until the move ends. One reading of a group may lack its launch template.
 const sure = 2 * time.Minute
@@ -198,9 +187,6 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	}
 	why.IgnoresWishes = why.IgnoresWishes || begun && name != Consolidation && r.MaxWait > 0 && r.now.Sub(s.Since) >= r.MaxWait
 	r.failures[target{n.Group.Name, name, why.Target}] += s.Failures
-	if why.Target != "" {
-		r.changed(n, why.Target)
-	}
 	if !begun || s.Step != Placing {
 		return candidate{n, why, s, reason}, !r.now.Before(s.Retry)
 	}
@@ -221,26 +207,6 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 		r.hold(n, why, name, hold, message)
 	}
 	return due, false
-}
-
-// changed enters a node that is due for a change of what its group launches. AWS may state for new instances that they start from something else.
-func (r *round) changed(n Node, to string) {
-	c := r.changes[n.Group.Name]
-	if c.target != to {
-		c = change{target: to, since: r.now, before: map[string]bool{}, inVain: map[string]bool{}}
-	}
-	if early := r.now.Sub(c.since) < readingLag; early && c.read != r.now {
-		for _, i := range n.Group.Instances {
-			c.before[i.ID] = true
-		}
-	} else if !early && !c.before[n.Instance.ID] {
-		c.inVain[n.Instance.ID] = true
-	}
-	c.read = r.now
-	if r.changes == nil {
-		r.Machine.changes = map[string]change{}
-	}
-	r.changes[n.Group.Name] = c
 }
 
 // reboots ends the wait for a reboot. Until EC2 is asked for it, it is taken back if a window or a budget lets no node move, if its node is

@@ -607,38 +607,3 @@ func BenchmarkDecide(b *testing.B) {
 	b.ReportMetric(float64(len(d.Changes)), "begun")
 	b.ReportMetric(float64(len(d.Held)), "held")
 }
-
-// TestChangeThatNewInstancesLackStops has an AWS that states for new instances that they start from the old version, as some emulators do.
-func TestChangeThatNewInstancesLackStops(t *testing.T) {
-	f, m := newFleet(t), machine(t)
-	changed := map[string]string{move.Rotation: "v2"}
-	now, moved := noon, 0
-	begin := func(name string) {
-		f.node(name, changed)
-		f.groups["a"].Instances = append(f.groups["a"].Instances, *f.nodes[len(f.nodes)-1].Instance)
-	}
-	begin("a-0")
-	f.groups["a"].Instances = append(f.groups["a"].Instances, group.Instance{ID: "i-a-1"}) // which has no node yet
-	f.decide(m, now)
-	now = now.Add(10 * time.Minute)
-	f.node("a-1", changed)
-	for ; moved < 10; moved++ {
-		d := f.decide(m, now)
-		if len(d.Changes) == 0 {
-			break
-		}
-		f.nodes = slices.DeleteFunc(f.nodes, func(n move.Node) bool { return n.Name == d.Changes[0].Node.Name })
-		begin(fmt.Sprintf("a-%d", moved+2))
-		now = now.Add(30 * time.Second)
-	}
-	assert.Equal(t, 3, moved, "moves, want two of the old nodes and one in vain")
-	d := f.decide(m, now)
-	for _, held := range d.Held {
-		assert.Equal(t, move.HeldStopped, held.Hold)
-		assert.Contains(t, held.Message, `group "a" has launched 3 instances since the change`)
-	}
-	for _, n := range f.nodes {
-		n.Labels = map[string]string{move.Rotation: "v3"}
-	}
-	assert.NotEmpty(t, f.decide(m, now).Changes, "changes for another version")
-}

@@ -59,6 +59,8 @@ func TestWordsAroundAWSsAreNoCause(t *testing.T) {
 	for _, text := range []string{
 		call + "0, RequestID: , canceled, context deadline exceeded",
 		call + `0, RequestID: , request send failed, Post "https://autoscaling.us-east-1.amazonaws.com/": dial tcp: lookup autoscaling.us-east-1.amazonaws.com: no such host`,
+		call + `0, RequestID: , request send failed, Post "https://autoscaling.example.com/": tls: failed to verify certificate: x509: certificate signed by unknown authority`,
+		`all or nothing: auto scaling group "a" cannot be launched synchronously: ` + call + "500",
 		call + "502, RequestID: , error while deserializing xml error response: XML syntax error on line 7: element <hr> closed by </body>",
 		`launch in us-east-1a of auto scaling group "a": the group cannot be scaled zone by zone now: its outcome is not known: ` + call + "500, RequestID: , " + call + "500",
 	} {
