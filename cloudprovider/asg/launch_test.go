@@ -202,6 +202,7 @@ func TestRaisedGroups(t *testing.T) {
 		fault   fakeaws.Fault
 		raised  bool
 		refused bool // the call is tried
+		unknown bool // AWS does not know it, which is no failure of a launch
 	}{
 		{name: "launch template"},
 		{name: "policy wholly on demand", change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.MixedInstancesPolicy = nil, policy(0, nil) }},
@@ -212,12 +213,12 @@ func TestRaisedGroups(t *testing.T) {
 		{name: "warm pool", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.WarmPool = &fakeaws.WarmPool{Min: 1} }},
 		{name: "not supported", raised: true, refused: true, fault: fakeaws.Fault{Code: "UnsupportedOperation"}},
 		{name: "not allowed", raised: true, refused: true, fault: fakeaws.Fault{Code: "AccessDenied"}},
-		{name: "not known", raised: true, refused: true, fault: fakeaws.Fault{Code: "InvalidAction"}},
-		{name: "not known by another's code", raised: true, refused: true, fault: fakeaws.Fault{Code: "UnknownOperation"}},
-		{name: "not found", raised: true, refused: true, fault: fakeaws.Fault{Code: "ActionNotFound", Status: 404}},
-		{name: "not found, without a code", raised: true, refused: true, fault: fakeaws.Fault{Code: "NotFound", Status: 404, Body: fakeaws.Garbled}},
-		{name: "not implemented", raised: true, refused: true, fault: fakeaws.Fault{Code: "NotImplemented", Status: 501}},
-		{name: "not implemented, by another's code", raised: true, refused: true, fault: fakeaws.Fault{Code: "NotImplementedError", Status: 501}},
+		{name: "not known", raised: true, refused: true, unknown: true, fault: fakeaws.Fault{Code: "InvalidAction"}},
+		{name: "not known by another's code", raised: true, refused: true, unknown: true, fault: fakeaws.Fault{Code: "UnknownOperation"}},
+		{name: "not found", raised: true, refused: true, unknown: true, fault: fakeaws.Fault{Code: "ActionNotFound", Status: 404}},
+		{name: "not found, without a code", raised: true, refused: true, unknown: true, fault: fakeaws.Fault{Code: "NotFound", Status: 404, Body: fakeaws.Garbled}},
+		{name: "not implemented", raised: true, refused: true, unknown: true, fault: fakeaws.Fault{Code: "NotImplemented", Status: 501}},
+		{name: "not implemented, by another's code", raised: true, refused: true, unknown: true, fault: fakeaws.Fault{Code: "NotImplementedError", Status: 501}},
 		{name: "a code that nobody knows", raised: true, refused: true, fault: fakeaws.Fault{Code: "Nonsense"}},
 		{name: "not valid", raised: true, refused: true, fault: fakeaws.Fault{Code: "ValidationError"}},
 	} {
@@ -226,7 +227,11 @@ func TestRaisedGroups(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&g)
 			}
-			w := newWorld(t, g).with(synchronous).started()
+			failures := 0
+			w := newWorld(t, g).with(func(o *asg.Options) {
+				synchronous(o)
+				o.Launched = func(l asg.Launch) { failures += len(l.Failures) + min(1, len(l.Refused)) }
+			}).started()
 			if tt.fault.Code != "" {
 				tt.fault.Action = launchCall
 				w.aws.Inject(tt.fault)
@@ -244,6 +249,7 @@ func TestRaisedGroups(t *testing.T) {
 			calls := w.aws.Calls()
 			assert.Equal(t, [2]int{want[launchCall], want[desiredCall]}, [2]int{calls[launchCall], calls[desiredCall]}, "launches and raises")
 			w.wantDesired(2)
+			assert.Equal(t, tt.refused && !tt.unknown, failures > 0, "failures to launch are told")
 			only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 			only.aws.ResetCalls()
 			err := only.cache.Increase(t.Context(), "a", 1)

@@ -26,7 +26,9 @@ import (
 func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest) (r launchResult) {
 	began := c.clock.Now()
 	defer func() {
-		if !r.replayed || len(r.launched) > 0 {
+		// A call that the endpoint does not know is no failure where another one launches then.
+		another := awsclient.IsUnknownCall(r.err) && c.options.LaunchMode != LaunchSynchronous
+		if !another && (!r.replayed || len(r.launched) > 0) {
 			c.options.Launched(Launch{Group: g.Name, Zone: o.zone, Call: "LaunchInstances", Asked: o.count, Launched: len(r.launched), Started: began,
 				Failures: r.failures}.ended(c.clock.Now(), r.err))
 		}

@@ -320,6 +320,7 @@ func TestStatusCountsWhereTheCodeSaysNothing(t *testing.T) {
 			err := fmt.Errorf("act: %w", &awshttp.ResponseError{ResponseError: answer})
 			assert.Equal(t, tt.unknown, awsclient.IsUnknownCall(err), "IsUnknownCall")
 			assert.Equal(t, tt.forGood, awsclient.IsRefusedForGood(err), "IsRefusedForGood")
+			assert.Equal(t, tt.status != 500, awsclient.IsRefused(err), "IsRefused")
 		})
 	}
 }

@@ -128,7 +128,7 @@ func IsInvalid(err error) bool {
 // IsRefused reports whether the request was certainly not executed: AWS refused it, or it was never sent (IsUnsent). A lost answer, a
 // time-out or a fault in AWS leaves that open.
 func IsRefused(err error) bool {
-	return IsUnsent(err) || status(err) >= 400 && status(err) < 500
+	return IsUnsent(err) || status(err) >= 400 && status(err) < 500 || status(err) == http.StatusNotImplemented
 }
 
 // IsRefusedForGood reports whether the call is refused until somebody changes something: a permission, the endpoint or the request

@@ -53,6 +53,21 @@ func TestEveryKnownMessageIsUnderstood(t *testing.T) {
 	}
 }
 
+// TestWordsAroundAWSsAreNoCause has errors without an answer of AWS, as the SDK and this program write them.
+func TestWordsAroundAWSsAreNoCause(t *testing.T) {
+	const call = "operation error Auto Scaling: SetDesiredCapacity, exceeded maximum number of attempts, 3, https response error StatusCode: "
+	for _, text := range []string{
+		call + "0, RequestID: , canceled, context deadline exceeded",
+		call + `0, RequestID: , request send failed, Post "https://autoscaling.us-east-1.amazonaws.com/": dial tcp: lookup autoscaling.us-east-1.amazonaws.com: no such host`,
+		call + `0, RequestID: , request send failed, Post "https://autoscaling.example.com/": tls: failed to verify certificate: x509: certificate signed by unknown authority`,
+		`all or nothing: auto scaling group "a" cannot be launched synchronously: ` + call + "500",
+		call + "502, RequestID: , error while deserializing xml error response: XML syntax error on line 7: element <hr> closed by </body>",
+		`launch in us-east-1a of auto scaling group "a": the group cannot be scaled zone by zone now: its outcome is not known: ` + call + "500, RequestID: , " + call + "500",
+	} {
+		assert.Equal(t, awsmessage.Transient, awsmessage.Of("", text).Class, text)
+	}
+}
+
 // identifiers are the parts of a message that differ from one account or request to the next.
 var identifiers = regexp.MustCompile(`\b(?:arn:\S+|[a-z]{1,6}-[0-9a-f]{6,}|[0-9a-f-]{36}|[0-9.]+)`)
 

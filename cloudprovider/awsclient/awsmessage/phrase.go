@@ -38,7 +38,7 @@ var phrases = []struct {
 	{regexp.MustCompile(`pending update to an|is pending, and|being (?:validated|verified|processed)`), Transient},
 	{regexp.MustCompile(`authentication failure`), Transient}, // the service-linked role of a new account takes a moment
 	{regexp.MustCompile(`internal (?:server )?(?:error|failure)|unavailable\b.*try again|service is (?:currently |temporarily )?unavailable`), Transient},
-	{regexp.MustCompile(`deadline exceeded|connection re(?:set|fused)|i/o timeout`), Transient},
+	{regexp.MustCompile(`deadline exceeded|request send failed|connection re(?:set|fused)|i/o timeout`), Transient},
 
 	{regexp.MustCompile(`\bnot (?:\w+ ){0,2}(?:support|compatible|valid\b|allow|eligible|linked|exist|match|found|fall within|assign|available (?:for|in|on|with)\b)`), Configuration},
 	{regexp.MustCompile(`no longer (?:supported|accepting)|\bno [\w ]{1,40} (?:found|provided|exists?|for this user)`), Configuration},
@@ -47,10 +47,14 @@ var phrases = []struct {
 	{regexp.MustCompile(`\b(?:is|contains) (?:lower|less|smaller|greater|larger|higher|more|above|below|too) `), Configuration},
 	{regexp.MustCompile(`\bonly (?:one|be|in)\b|limited to|belong to different|already (?:in use|exist)|is in use`), Configuration},
 	{regexp.MustCompile(`violate group's min size|please update the autoscalinggroup sizes|client error on launch`), Configuration},
+	{regexp.MustCompile(`statuscode: 5\d\d`), Transient}, // the SDK's words where AWS has none
 }
 
+// ours matches what the SDK and this program put around AWS's words, or in their place.
+var ours = regexp.MustCompile(`exceeded maximum number of attempts, \d+|cannot (?:be scaled zone by zone|be launched synchronously|launch all or nothing)`)
+
 func phraseClass(text string) Class {
-	lower := strings.ToLower(text)
+	lower := ours.ReplaceAllString(strings.ToLower(text), "")
 	for _, p := range phrases {
 		if p.pattern.MatchString(lower) {
 			return p.class

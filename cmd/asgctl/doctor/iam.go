@@ -33,9 +33,9 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 		case call.Denied():
 			denied = append(denied, call)
 		case call.Outcome == "unreachable": // the other services answer
-			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an endpoint of the service that the network, its proxy and DNS reach")
+			c.skip(call.Action, "its call was not answered: "+call.Meaning, "an endpoint of the service that the network, its proxy and DNS reach")
 		case slices.Contains([]string{"timeout", "throttled"}, call.Outcome):
-			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
+			c.skip(call.Action, "its call was not answered: "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
 		case call.Fault():
 			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, "asgctl account")
 		}
