@@ -40,6 +40,19 @@ func TestInstancesOfAnUnansweredLaunchAreNotOverdue(t *testing.T) {
 	assert.Equal(t, 2, l.Group().Overdue, "overdue once the launch has ended without instances")
 }
 
+func TestNothingIsOnItsWayWhileLaunchIsSuspended(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := ledger.New()
+	overdue := func(processes ...string) int {
+		now = now.Add(time.Second)
+		l.Read(&group.Group{Name: "a", MinSize: 1, MaxSize: 20, Zones: []string{"a"}, DesiredCapacity: 3, SuspendedProcesses: processes, ReadAt: now})
+		return l.Group().Overdue
+	}
+	assert.Equal(t, 0, overdue("AZRebalance"), "overdue of 3 while AWS launches")
+	assert.Equal(t, 2, overdue(group.ProcessLaunch), "overdue of 3, of which one is the minimum's, while AWS launches nothing")
+	assert.Equal(t, 0, overdue(), "overdue of 3 once AWS launches again")
+}
+
 // A reading shows a launch in the desired capacity before AWS answers that it failed. AWS takes the capacity back, or it is another writer's.
 func TestLaunchThatFailsAfterAReadingHasShownIt(t *testing.T) {
 	for _, come := range []int{0, 1} {
