@@ -59,7 +59,7 @@ func (g *Group) MinInstances() int {
 		return g.MinSize
 	}
 	spare := max(0, g.Reached()-g.MinSize) / g.heaviest()
-	return max(0, len(g.Counted())+g.Missing()-spare) + g.InstancesFor(g.MinSize-g.Reached())
+	return max(0, g.TargetInstances()-spare) + g.InstancesFor(g.MinSize-g.Reached())
 }
 
 // heaviest is the weight of the heaviest instance, as far as the weights show.

@@ -160,7 +160,7 @@ func (l *Ledger) markOverdue(g *group.Group) {
 	}
 	held := g.WithdrawalFailed && l.request.failure != nil || g.Suspended(group.ProcessLaunch)
 	if s := l.shortage; held || s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
-		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
+		g.Overdue = max(0, min(g.Missing(), (g.DesiredCapacity-g.MinSize)/g.Source.MinWeight())-g.Withdrawable())
 	}
 }
 
