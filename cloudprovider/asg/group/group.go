@@ -132,7 +132,7 @@ type Lifecycle string
 // lower the desired capacity below the members, and AWS would terminate one.
 func (l Lifecycle) Counts() bool {
 	switch l {
-	case "Detaching", "Detached", "Standby":
+	case "Detaching", "Detached", "EnteringStandby", "Standby":
 		return false
 	}
 	return !l.Leaving() && !strings.HasPrefix(string(l), "Warmed:")
