@@ -12,8 +12,7 @@ func (g *Group) Missing() int { return g.InstancesFor(g.DesiredCapacity - g.Coun
 
 // NotInService returns the number of instances that are missing or still starting, each at the smallest weight.
 func (g *Group) NotInService() int {
-	missing := g.DesiredCapacity - g.CountedCapacity() + g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() })
-	return g.InstancesFor(missing)
+	return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity() + g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() }))
 }
 
 // TargetInstances is the desired capacity in instances: the counted and the missing ones, less the overdue.
@@ -153,6 +152,7 @@ func (g *Group) Excess() int { return max(0, g.CountedCapacity()-g.Reached()) }
 func (g *Group) Reached() int {
 	return max(g.DesiredCapacity, min(g.CountedCapacity(), g.DesiredCapacity+g.heaviest()-1, max(g.MaxSize, g.AWSMax)))
 }
+
 // IsSurplus reports whether the instance counts as one of those in service by which AWS exceeds the desired capacity while it launches others first. A
 // weighted group's target size counts them, and Capacity Rebalancing's are known. The core takes a group that lacks many nodes for broken.
 func (g *Group) IsSurplus(id string) bool {
@@ -169,7 +169,6 @@ func (g *Group) IsSurplus(id string) bool {
 	}
 	return false
 }
-
 
 // EndedSince is the capacity of the departing instances that were present, or not yet there, before.
 func (g *Group) EndedSince(before *Group) int {

@@ -164,9 +164,6 @@ func (l *Ledger) markOverdue(g *group.Group) {
 	}
 }
 
-// fulfil takes the instances in service off the request. A starting instance may still die, and is then ours to withdraw.
-func (r *request) fulfil(g *group.Group) { r.asked = max(0, min(r.asked, g.NotInService())) }
-
 // settle enters the missing part of the request in the group.
 func (r *request) settle(g *group.Group) {
 	if r.asked == 0 {
