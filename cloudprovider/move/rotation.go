@@ -87,11 +87,11 @@ func ending(life time.Duration) string {
 	return fmt.Sprintf("AWS ends its instance at the group's maximum lifetime of %v", life)
 }
 
-// changed compares the instance with what AWS would launch now. The instances of a refresh, which may be unseen, are newer than what their
-// group states until it has baked. New nodes of a group with a warm pool come out of the pool, which has older instances.
+// changed compares the instance with what AWS would launch now. The instances of a refresh that bakes are newer than what their group
+// states. New nodes of a group with a warm pool come out of the pool, which has older instances.
 func (r Rotate) changed(n Node, age time.Duration) (Why, bool) {
 	g, i, spec := n.Group, n.Instance, n.Group.LaunchSpec
-	if unread(g) || g.Operation.Bakes || g.Operation.Unseen && g.Source.Precedes(i.Origin) || g.WarmPool || managed(g) {
+	if unread(g) || g.Operation.Bakes || g.WarmPool || managed(g) {
 		return Why{}, false
 	}
 	next := strings.Join(spec.Next, ", ")

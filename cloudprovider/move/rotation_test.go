@@ -29,10 +29,6 @@ func aged(age time.Duration, uid string) Node {
 func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 	version5 := Why{Cause: "it started from lt-1 version 3, and new instances start from lt-1 version 5", Target: "lt-1 version 5"}
 	moved := func(n *Node) { n.Group.LaunchSpec.Next = []string{"lt-1 version 5"} }
-	back := func(n *Node) {
-		n.Group.Source.Template, n.Group.LaunchSpec.Next = launchspec.TemplateRef{ID: "lt-1", Version: "2"}, []string{"lt-1 version 2"}
-	}
-	unseen := func(n *Node) { n.Group.Operation.Unseen = true }
 	unread := func(n *Node) { n.Group.Problems = []launchspec.Problem{{Reason: launchspec.ReasonLaunchSourceUnread}} }
 	overrides := func(types ...string) func(*Node) {
 		return func(n *Node) {
@@ -71,9 +67,6 @@ func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 		{name: "problem with which the group launches", change: []func(*Node){moved, func(n *Node) { n.Group.Problems = []launchspec.Problem{{Reason: "x"}} }}, want: version5},
 		{name: "EKS replaces its nodes itself", change: []func(*Node){moved, eks}},
 		{name: "instance refresh that bakes", change: []func(*Node){moved, func(n *Node) { n.Group.Operation.Bakes = true }}},
-		{name: "older version", change: []func(*Node){back}, want: Why{Cause: "it started from lt-1 version 3, and new instances start from lt-1 version 2", Target: "lt-1 version 2"}},
-		{name: "older version, and an instance refresh may bring newer instances", change: []func(*Node){back, unseen, images("ami-2"), stated("ami-1")}},
-		{name: "newer version, and nobody sees instance refreshes", change: []func(*Node){moved, unseen}, want: version5},
 		{name: "warm pool, which may have the old version, too", change: []func(*Node){moved, func(n *Node) { n.Group.WarmPool = true }}},
 		{name: "instance that leaves", change: []func(*Node){moved, func(n *Node) { n.Instance.Lifecycle = "Terminating:Wait" }}},
 		{name: "instance in standby", change: []func(*Node){moved, func(n *Node) { n.Instance.Lifecycle = "Standby" }}},

@@ -22,7 +22,6 @@ type Operation struct {
 	Remedy string // mostly the command that shows its progress
 	Ends   bool   // a new instance would go soon
 	Bakes  bool   // an instance refresh has replaced all instances, and once it has baked, the group states what they started from
-	Unseen bool   // AWS denies the look for an instance refresh. Then there may be one
 }
 
 const waitFor = "wait for its end: "
@@ -72,7 +71,6 @@ func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error
 	if err != nil {
 		return nil, fmt.Errorf("describe instance refreshes: %w", err)
 	}
-	r.refreshesDenied.Store(false)
 	o := &Operation{}
 	for _, last := range out.InstanceRefreshes {
 		if last.EndTime == nil && !ended[last.Status] {
@@ -100,7 +98,7 @@ func (r *Resolver) Operation(g *Group) Operation {
 	if o, err := r.refreshes.get(g.Name); o != nil && !awsclient.IsDenied(err) {
 		return *o
 	}
-	return Operation{Unseen: r.refreshesDenied.Load()}
+	return Operation{}
 }
 
 // Repairs reports whether EKS itself repairs the nodes of the group (nodeRepairConfig), by the last look that succeeded.
@@ -120,7 +118,7 @@ func (r *Resolver) wantOperations(groups []*Group) (fresh bool) {
 	maps.DeleteFunc(r.replaced, func(_ string, at time.Time) bool { return now.Sub(at) >= replacedFor })
 	for _, g := range groups {
 		at, replaced := r.replaced[g.Name]
-		if o := r.Operation(g); !replaced && o.Text == "" && !o.Bakes {
+		if !replaced && r.Operation(g) == (Operation{}) {
 			continue
 		}
 		fresh = fresh || now.Sub(at) < 2*operationPause

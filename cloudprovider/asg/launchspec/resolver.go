@@ -47,7 +47,7 @@ type Resolver struct {
 	suspects map[string]bool      // groups whose launches fail, because their source may have changed or gone
 	replaced map[string]time.Time // see Replaced
 
-	refreshesDenied atomic.Bool // AWS denied the last look, and the log says so
+	refreshesDenied atomic.Bool // AWS denies a look, and the log says so
 }
 
 // New makes a Resolver without an answer. clusterIn finds the cluster's name in user data as AWS keeps it. It may be nil.
