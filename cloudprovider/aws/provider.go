@@ -349,15 +349,13 @@ func (p *Provider) groupOf(node *corev1.Node) *group.Group {
 // HasInstance reports whether the node's instance is in its group and will stay. An instance that left its group counts as terminated
 // once EC2 confirms it, because it may have been detached. One that AWS takes now counts as gone where Capacity Rebalancing replaces it. Its
 // pods then wait for that replacement, by which the group is larger than desired. The target size of a weighted group counts it already.
-// The surplus of a group counts as gone while AWS launches before it terminates, or the core would miss as many nodes that are on their way.
 // One that is stopped outside our groups, as in a warm pool, counts as gone, too: many of them would make the cluster unhealthy, and the core would
 // launch nothing. The error says that an instance was in none of our groups, so that the core decides by itself.
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	id, ok := instanceID(node.Spec.ProviderID)
 	if i, g := p.view.Load().snapshot.Instance(id); ok && i != nil {
 		taken := interruption.Rebalances(node) && !i.Lifecycle.ReplacesRootVolume()
-		ng := p.NodeGroupOf(node)
-		return !i.Lifecycle.Leaving() && !(taken && g.CapacityRebalance && !g.Source.Weighted()) && (ng == nil || !ng.group().IsSurplus(id)), nil
+		return !i.Lifecycle.Leaving() && !(taken && g.CapacityRebalance && !g.Source.Weighted()), nil
 	}
 	if node.Annotations[annotationNotAutoscaled] == "false" { // which says nothing of a node of our groups, whose sizes count it
 		return false, nil

@@ -165,35 +165,6 @@ func TestWarnedInstanceIsGoneForTheCoreWhereCapacityRebalancingReplacesIt(t *tes
 	}
 }
 
-// AWS launches the new instance before it terminates the old one. The core would subtract both from the target size, and miss a node on its way.
-func TestAsManyNodesAsDesiredArePresentForTheCoreWhileAWSReplacesThem(t *testing.T) {
-	group, divided, weighted := awsworld.Group("group", "m5.large", 0, 3, 9, nil), awsworld.Divided("divided", "m5.large", 0, 3, 9), awsworld.Weighted("weighted", 0, 3)
-	for _, g := range []*fakeaws.AutoScalingGroup{&group, &divided, &weighted} {
-		g.MaintenancePolicy = &fakeaws.MaintenancePolicy{MinHealthy: 100, MaxHealthy: 134}
-	}
-	w := newWorld(t, func(c *fakeaws.Config) { c.Delays.InService = fakeaws.Duration(time.Hour) }, group, divided, weighted)
-	for name, want := range map[string][2]int{"group": {3, 3}, "divided": {3, 3}, "weighted": {4, 4}} {
-		require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: name}))
-		require.Eventually(t, func() bool { s, _ := w.AWS.Group(name); return len(s.Instances) == 4 }, 10*time.Second, 50*time.Millisecond, "AWS's replacement")
-		w.Reread()
-		var present, target int
-		for _, ng := range w.NodeGroups() {
-			if ng.(*aws.NodeGroup).AutoScalingGroup() != name {
-				continue
-			}
-			size, err := ng.TargetSize()
-			require.NoError(t, err)
-			target += size
-			for _, node := range w.Nodes(ng.Id()) {
-				if w.has(node) {
-					present++
-				}
-			}
-		}
-		assert.Equalf(t, want, [2]int{target, present}, "target size and present nodes of %s", name)
-	}
-}
-
 func TestRegisteredInstanceIsNotDeletedAsUnregistered(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	unregistered := withoutNode(w.Nodes("a")...)

@@ -153,23 +153,6 @@ func (g *Group) Reached() int {
 	return max(g.DesiredCapacity, min(g.CountedCapacity(), g.DesiredCapacity+g.heaviest()-1, max(g.MaxSize, g.AWSMax)))
 }
 
-// IsSurplus reports whether the instance counts as one of those in service by which AWS exceeds the desired capacity while it launches others first. A
-// weighted group's target size counts them, and Capacity Rebalancing's are known. The core takes a group that lacks many nodes for broken.
-func (g *Group) IsSurplus(id string) bool {
-	left := g.CountedCapacity() - g.DesiredCapacity
-	if g.Source.Weighted() || g.CapacityRebalance || left > max(3, g.DesiredCapacity/4) {
-		return false
-	}
-	for _, i := range g.Instances {
-		if i.Lifecycle == "InService" {
-			if left--; left < 0 || i.ID == id {
-				return left >= 0
-			}
-		}
-	}
-	return false
-}
-
 // EndedSince is the capacity of the departing instances that were present, or not yet there, before.
 func (g *Group) EndedSince(before *Group) int {
 	return g.CapacityOf(func(i *Instance) bool { return i.endedSince(before) })

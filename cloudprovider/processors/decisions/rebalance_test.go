@@ -34,25 +34,3 @@ func TestPodsOfAWarnedNodeWaitForTheReplacementByCapacityRebalancing(t *testing.
 	pod := w.pod(w.loop(), "evicted")
 	assert.Equalf(t, 1, w.Target("spot"), "target size; pod %+v", pod)
 }
-
-// The old node is Ready until the new one is, and the desired capacity counts one of them.
-func TestPodsWaitForTheReplacementThatAWSLaunchesFirst(t *testing.T) {
-	g := awsworld.Group("web", "m5.large", 0, 1, 5, nil)
-	g.MaintenancePolicy = &fakeaws.MaintenancePolicy{MinHealthy: 100, MaxHealthy: 200}
-	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
-		c.Delays.InService, c.Delays.Synchronous = fakeaws.Duration(15*time.Second), fakeaws.Duration(20*time.Millisecond)
-	}, g)
-	w := newWorld(t, on, options())
-	node := w.ready("web")[0]
-	w.put(node)
-	w.loop()
-	require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "web"}))
-	require.Eventually(t, func() bool { s, _ := w.AWS.Group("web"); return len(s.Instances) == 2 }, 10*time.Second, 50*time.Millisecond, "AWS's replacement")
-	w.Reread()
-	cordoned := node.DeepCopy()
-	cordoned.Spec.Unschedulable = true
-	w.put(cordoned)
-	w.put(waiting("evicted", "web", "1"))
-	pod := w.pod(w.loop(), "evicted")
-	assert.Equalf(t, 1, w.Target("web"), "target size; pod %+v", pod)
-}

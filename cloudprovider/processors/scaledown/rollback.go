@@ -85,7 +85,7 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 		if now.Sub(since) < settled || now.Before(r.rests) {
 			continue
 		}
-		if err := r.release(ctx, name); err != nil {
+		if err := release(ctx, name, r.cordoned[name]); err != nil {
 			klog.ErrorS(err, "Could not put a node back whose removal failed, trying again soon", "node", name)
 			r.rests = now.Add(unwell)
 			return
@@ -134,9 +134,8 @@ func (r *rollback) KeepCordons(nodes []*corev1.Node) {
 }
 
 // release takes the core's taint off the node, and the core's cordon with it. If the node was cordoned before, the cordon stays, or comes back where
-// the core has lifted it with its taint. It leaves nodes whose instances are on their way out, but not a group's surplus.
-func (r *rollback) release(ctx *cacontext.AutoscalingContext, name string) error {
-	cordoned := r.cordoned[name]
+// the core has lifted it with its taint. It leaves nodes whose instances are on their way out.
+func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) error {
 	node, err := ctx.AllNodeLister().Get(name)
 	if errors.IsNotFound(err) {
 		return nil
@@ -146,7 +145,7 @@ func (r *rollback) release(ctx *cacontext.AutoscalingContext, name string) error
 	}
 	tainted := taints.HasToBeDeletedTaint(node)
 	lifted := !tainted && cordoned && ctx.CordonNodeBeforeTerminate && !node.Spec.Unschedulable
-	if stays, err := ctx.CloudProvider.HasInstance(node); !tainted && !lifted || err == nil && !stays && !r.isMember(node) {
+	if stays, err := ctx.CloudProvider.HasInstance(node); !tainted && !lifted || err == nil && !stays {
 		return nil
 	}
 	uncordon := ctx.CordonNodeBeforeTerminate && !cordoned && !taints.HasTaint(node, interruption.Taint)
