@@ -57,7 +57,7 @@ func (g *Group) MinInstances() int {
 	if !g.Source.Weighted() {
 		return g.MinSize
 	}
-	spare := max(0, g.Reached()-g.MinSize) / g.heaviest()
+	spare := max(0, g.Reached()-g.Overdue*g.Source.MinWeight()-g.MinSize) / g.heaviest()
 	return max(0, g.TargetInstances()-spare) + g.InstancesFor(g.MinSize-g.Reached())
 }
 

@@ -56,7 +56,7 @@ func TestNothingIsOnItsWayWhileLaunchIsSuspended(t *testing.T) {
 
 // One of two heavy instances has died, and AWS has no capacity for as many light ones.
 func TestMissingCapacityIsOverdueUnlessTheMinimumNeedsIt(t *testing.T) {
-	for least, want := range map[int][3]int{0: {8, 1, 0}, 20: {6, 3, 3}, 32: {0, 9, 9}} {
+	for least, want := range map[int][3]int{0: {8, 1, 0}, 16: {8, 1, 1}, 20: {6, 3, 3}, 32: {0, 9, 9}} {
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		l := ledger.New()
 		l.Read(&group.Group{Name: "a", MinSize: least, MaxSize: 64, Zones: []string{"a"}, DesiredCapacity: 32, ReadAt: now,
