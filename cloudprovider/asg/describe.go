@@ -23,9 +23,8 @@ func groupFrom(in types.AutoScalingGroup, at time.Time, weights *instancetypes.C
 		Source:    launchspec.SourceFrom(in),
 		WarmPool:  in.WarmPoolConfiguration != nil && *in.WarmPoolConfiguration != types.WarmPoolConfiguration{},
 
-		PlacementGroup:    aws.ToString(in.PlacementGroup),
-		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
-		Deleting:          strings.HasPrefix(aws.ToString(in.Status), "Delete"),
+		PlacementGroup: aws.ToString(in.PlacementGroup),
+		Deleting:       strings.HasPrefix(aws.ToString(in.Status), "Delete"),
 
 		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
 		MaxInstanceLifetime:  time.Duration(aws.ToInt32(in.MaxInstanceLifetime)) * time.Second,
@@ -72,6 +71,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time, weights *instancetypes.C
 		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))
 	}
 	slices.Sort(g.SuspendedProcesses)
+	g.CapacityRebalance = aws.ToBool(in.CapacityRebalance) && !g.Suspended(group.ProcessLaunch)
 	return g
 }
 

@@ -303,7 +303,7 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 }
 
 func TestStatesInsideGroupCount(t *testing.T) {
-	outside := []string{"Terminating", "Terminated", "Detaching", "Detached", "Standby", "Warmed:"}
+	outside := []string{"Terminating", "Terminated", "Detaching", "Detached", "EnteringStandby", "Standby", "Warmed:"}
 	for _, state := range append(types.LifecycleState("").Values(), "", "SomethingNew:Wait") {
 		want := !slices.ContainsFunc(outside, func(prefix string) bool { return strings.HasPrefix(string(state), prefix) })
 		assert.Equalf(t, want, group.Lifecycle(state).Counts(), "%q counts", state)

@@ -140,17 +140,28 @@ func TestHookedInstanceCounts(t *testing.T) {
 
 func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, scalingGroup("a", 0, 3, 5)).timed()
-	id := w.ids("a")[0]
-	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{id}}))
-	now.Step(readingLag) // a reading that shows it in standby may be older than its return
-	w.eventually(func() string {
-		w.refresh()
-		g := w.group("a")
-		return cmp.Diff([3]int{2, 2, 2}, [3]int{len(g.Counted()), g.DesiredCapacity, g.TargetInstances()})
-	})
-	err := w.cache.Terminate(t.Context(), "a", []string{id})
-	assert.Truef(t, slices.Contains(staying(t, err), id), "error = %v, want one that says to put it back into service first", err)
+	for _, state := range []types.LifecycleState{types.LifecycleStateStandby, types.LifecycleStateEnteringStandby} { // for as long as it is deregistered
+		w, now := newWorld(t, scalingGroup("a", 0, 3, 5)).timed()
+		id := w.ids("a")[0]
+		w.calls.edit = func(g *types.AutoScalingGroup) {
+			for at := range g.Instances {
+				if i := &g.Instances[at]; i.LifecycleState == types.LifecycleStateStandby {
+					i.LifecycleState = state
+				}
+			}
+		}
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{id}}))
+		now.Step(readingLag) // a reading that shows it in standby may be older than its return
+		w.eventually(func() string {
+			w.refresh()
+			g := w.group("a")
+			return cmp.Diff([3]int{2, 2, 2}, [3]int{len(g.Counted()), g.DesiredCapacity, g.TargetInstances()})
+		})
+		w.waitWhile("it is not out of service", func() bool { w.refresh(); i := w.group("a").Instance(id); return i.Lifecycle != group.Lifecycle(state) })
+		assert.Lenf(t, w.group("a").Counted(), 2, "instances that count beside one in %s", state)
+		err := w.cache.Terminate(t.Context(), "a", []string{id})
+		assert.Truef(t, slices.Contains(staying(t, err), id), "error = %v, want one that says to put it back into service first", err)
+	}
 }
 
 func TestWarmPoolDoesNotCount(t *testing.T) {

@@ -148,9 +148,12 @@ func TestTerminatingInstanceIsGoneForTheCore(t *testing.T) {
 // The target size of a weighted group counts AWS's replacement already.
 func TestWarnedInstanceIsGoneForTheCoreWhereCapacityRebalancingReplacesIt(t *testing.T) {
 	plain, rebalanced, weighted := awsworld.Group("plain", "m5.large", 0, 1, 5, nil), awsworld.Group("rebalanced", "m5.large", 0, 1, 5, nil), awsworld.Weighted("weighted", 0, 1)
-	rebalanced.CapacityRebalance, weighted.CapacityRebalance = true, true
-	w := newWorld(t, nil, plain, rebalanced, weighted)
-	for name, want := range map[string]bool{"plain": true, "rebalanced": false, "weighted": true} {
+	suspended := awsworld.Group("suspended", "m5.large", 0, 1, 5, nil)
+	rebalanced.CapacityRebalance, weighted.CapacityRebalance, suspended.CapacityRebalance = true, true, true
+	w := newWorld(t, nil, plain, rebalanced, weighted, suspended)
+	require.NoError(t, w.AWS.Suspend("suspended", "Launch"))
+	w.Reread()
+	for name, want := range map[string]bool{"plain": true, "rebalanced": false, "weighted": true, "suspended": true} {
 		node := w.Nodes(name)[0]
 		assert.Truef(t, w.has(node), "%s before the warning", name)
 		node.Spec.Taints = []corev1.Taint{{Key: interruption.Taint, Value: string(event.SpotInterruption), Effect: corev1.TaintEffectNoSchedule}}

@@ -110,22 +110,32 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	assert.Equal(t, 2, w.desired(), "desired: Auto Scaling has launched a replacement")
 }
 
-// Capacity Rebalancing replaces spot instances alone.
-func TestReservedInstanceIsReplacedByTheCoreInAGroupThatRebalances(t *testing.T) {
-	g := scalingGroup(0, 2, 5)
-	g.CapacityRebalance = true
-	inBubble(g, func(t *testing.T, w *world) {
-		ends := w.inService()[0]
-		w.run(ends, "a")
-		w.refused.Store(true)
-		h := w.handler()
-		w.background(h.Run)
-		require.NoError(t, w.aws.Announce(ends, fakeaws.Deed{Kind: fakeaws.InterruptReservation}))
-		w.wait("its pods count as pending", func() bool { return len(h.NodesBeingDrained()) == 1 })
-		w.refused.Store(false)
-		w.waitTerminated(ends)
-		assert.Equal(t, 1, w.desired(), "desired")
-	})(t)
+// Capacity Rebalancing replaces spot instances alone, and none while AWS launches nothing.
+func TestTheCoreReplacesAnInstanceThatCapacityRebalancingDoesNot(t *testing.T) {
+	for name, suspended := range map[string]bool{"reserved": false, "while Launch is suspended": true} {
+		t.Run(name, func(t *testing.T) {
+			g := scalingGroup(0, 2, 5)
+			g.CapacityRebalance = true
+			inBubble(g, func(t *testing.T, w *world) {
+				ends := w.inService()[0]
+				w.run(ends, "a")
+				w.refused.Store(true)
+				h := w.handler()
+				w.background(h.Run)
+				if suspended {
+					require.NoError(t, w.aws.Suspend(g.Name, group.ProcessLaunch))
+					time.Sleep(time.Minute) // the suspension is read
+					w.send(warning(ends, time.Now()))
+				} else {
+					require.NoError(t, w.aws.Announce(ends, fakeaws.Deed{Kind: fakeaws.InterruptReservation}))
+				}
+				w.wait("its pods count as pending", func() bool { return len(h.NodesBeingDrained()) == 1 })
+				w.refused.Store(false)
+				w.waitTerminated(ends)
+				assert.Equal(t, 1, w.desired(), "desired")
+			})(t)
+		})
+	}
 }
 
 // AWS has launched no replacement. It does so once the instance is terminated, and the pods wait for that.

@@ -12,8 +12,7 @@ func (g *Group) Missing() int { return g.InstancesFor(g.DesiredCapacity - g.Coun
 
 // NotInService returns the number of instances that are missing or still starting, each at the smallest weight.
 func (g *Group) NotInService() int {
-	missing := g.DesiredCapacity - g.CountedCapacity() + g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() })
-	return g.InstancesFor(missing)
+	return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity() + g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() }))
 }
 
 // TargetInstances is the desired capacity in instances: the counted and the missing ones, less the overdue.
@@ -58,8 +57,8 @@ func (g *Group) MinInstances() int {
 	if !g.Source.Weighted() {
 		return g.MinSize
 	}
-	spare := max(0, g.Reached()-g.MinSize) / g.heaviest()
-	return max(0, len(g.Counted())+g.Missing()-spare) + g.InstancesFor(g.MinSize-g.Reached())
+	spare := max(0, g.Reached()-g.Overdue*g.Source.MinWeight()-g.MinSize) / g.heaviest()
+	return max(0, g.TargetInstances()-spare) + g.InstancesFor(g.MinSize-g.Reached())
 }
 
 // heaviest is the weight of the heaviest instance, as far as the weights show.

@@ -196,9 +196,6 @@ func (g *Group) OverdueIn(zone string) int {
 }
 
 func (g *Group) zoneGroupIn(zone string) *Group {
-	if zone == "" {
-		return nil
-	}
 	for _, v := range g.ByZone() {
 		if v.Zone == zone {
 			return v

@@ -50,7 +50,7 @@ func anyGroup(r *rand.Rand) *Group {
 	g.WithdrawalFailed = r.IntN(8) == 0
 	g.OthersWant = r.IntN(2) * r.IntN(g.DesiredCapacity+1)
 	if r.IntN(2) == 0 { // as markOverdue has it
-		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
+		g.Overdue = max(0, min(g.Missing(), (g.DesiredCapacity-g.MinSize)/g.Source.MinWeight())-g.Withdrawable())
 	}
 	return g
 }

@@ -37,7 +37,7 @@ type Group struct {
 	SuspendedProcesses   []string             // by an operator, sorted
 	ProtectsNewInstances bool                 // AWS terminates no new instance by its own choice, whatever is desired
 	WarmPool             bool                 // AWS keeps further instances ready, which do not count until they join
-	CapacityRebalance    bool                 // AWS itself replaces spot instances at risk, before they go
+	CapacityRebalance    bool                 // AWS itself replaces spot instances at risk, before they go, as it does while it launches any
 	// ZonalShift reports that the group's impairment policy enables zonal shifts. ImpairedHealth is the policy's treatment of unhealthy instances in
 	// a shifted zone, in AWS's spelling.
 	ZonalShift     bool
@@ -132,7 +132,7 @@ type Lifecycle string
 // lower the desired capacity below the members, and AWS would terminate one.
 func (l Lifecycle) Counts() bool {
 	switch l {
-	case "Detaching", "Detached", "Standby":
+	case "Detaching", "Detached", "EnteringStandby", "Standby":
 		return false
 	}
 	return !l.Leaving() && !strings.HasPrefix(string(l), "Warmed:")

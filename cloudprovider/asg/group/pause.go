@@ -1,7 +1,6 @@
 package group
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +49,10 @@ func (p Pause) At(now time.Time) Pause {
 // LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances, terminates none or denies it. The
 // group loses no node then, because AWS replaces instances or would keep a drained one, and it still grows unless the new instance would go soon.
 func (g *Group) LeftAlone(now time.Time) Pause {
-	p, o := g.Pause.At(now), cmp.Or(g.Operation, g.Denied.At(now).Operation)
+	p, o := g.Pause.At(now), g.Operation
+	if o.Text == "" { // a replacement that only bakes has none
+		o = g.Denied.At(now).Operation
+	}
 	if o.Text == "" && g.Suspended(ProcessTerminate) {
 		o = launchspec.Operation{Text: "its process Terminate is suspended", Remedy: shellword.ResumeProcess(g.Name, ProcessTerminate)}
 	}

@@ -85,6 +85,7 @@ func TestEachDirectionIsLeftAloneForItsReason(t *testing.T) {
 		{name: "no termination, paused for scale-down", tag: "scale-down", suspended: terminate, down: tag},
 		{name: "termination denied", denied: true, down: ", because AWS denied it"},
 		{name: "termination denied before an end", denied: true, operation: deletes, up: ", because EKS deletes it", down: ", because EKS deletes it"},
+		{name: "termination denied while a refresh bakes", denied: true, operation: launchspec.Operation{Bakes: true}, down: ", because AWS denied it"},
 		{name: "no termination during an update", operation: updates, suspended: terminate, down: ", because EKS updates it"},
 	} {
 		g := &Group{Name: "web", Operation: tt.operation, SuspendedProcesses: tt.suspended}

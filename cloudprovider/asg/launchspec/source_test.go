@@ -29,3 +29,14 @@ func TestDistributionHasAWSDefaults(t *testing.T) {
 		})
 	}
 }
+
+// One instance that is gone would count as thousands of missing ones.
+func TestUnboundMemoryIsNoLessThanEC2sSmallest(t *testing.T) {
+	for name, s := range map[string]Source{
+		"by the launch template": {CapacityUnit: "memory-mib"},
+		"by a minimum of 0":      {CapacityUnit: "memory-mib", Overrides: []Override{{Weight: 1, Requirements: &types.InstanceRequirements{MemoryMiB: &types.MemoryMiBRequest{Min: aws.Int32(0)}}}}},
+	} {
+		assert.Equalf(t, 512, s.MinWeight(), "the least memory of an instance, with requirements %s", name)
+	}
+	assert.Equal(t, 1, Source{CapacityUnit: "vcpu"}.MinWeight(), "the fewest vCPUs of an instance")
+}

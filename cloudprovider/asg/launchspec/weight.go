@@ -1,15 +1,21 @@
 package launchspec
 
 import (
+	"cmp"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// MinWeight is the least capacity that one more instance adds. Where capacity counts vCPUs or memory, it is the requirements' minimum.
+// MinWeight is the least capacity that one more instance adds. Where capacity counts vCPUs or memory, it is the requirements' minimum. Without one it is
+// EC2's smallest, 512 MiB (t3.nano, read 2026-11).
 func (s Source) MinWeight() int {
 	if least := s.leastRequired(); least > 0 {
 		return least
+	}
+	if s.CapacityUnit == unitMemory {
+		return 512
 	}
 	weight := 0
 	for _, o := range s.Overrides {
@@ -64,10 +70,15 @@ func (s Source) leastRequired() int {
 // override of several weights names.
 func (s Source) WeightOf(instanceType string, types *instancetypes.Catalogue) (weight int, known bool) {
 	if s.CountsHardware() {
-		if weight := s.hardware(instanceType, types); weight > 0 {
-			return weight, true
+		var facts instancetypes.Type
+		if types != nil {
+			facts, _ = types.Lookup(instanceType)
 		}
-		return s.MinWeight(), false
+		weight := int(facts.MemoryBytes >> 20)
+		if s.CapacityUnit == unitVCPU {
+			weight = facts.VCPU
+		}
+		return cmp.Or(weight, s.MinWeight()), weight > 0
 	}
 	for _, o := range s.Overrides {
 		if instanceType != "" && o.InstanceType == instanceType {
@@ -75,19 +86,4 @@ func (s Source) WeightOf(instanceType string, types *instancetypes.Catalogue) (w
 		}
 	}
 	return s.MinWeight(), s.MinWeight() == s.MaxWeight()
-}
-
-// hardware returns how many capacity units the type has, 0 where that is unknown.
-func (s Source) hardware(instanceType string, types *instancetypes.Catalogue) int {
-	if types == nil {
-		return 0
-	}
-	facts, known := types.Lookup(instanceType)
-	switch {
-	case known && s.CapacityUnit == unitVCPU:
-		return facts.VCPU
-	case known && s.CapacityUnit == unitMemory:
-		return int(facts.MemoryBytes >> 20)
-	}
-	return 0
 }

@@ -182,8 +182,8 @@ func (l *Ledger) Read(g *group.Group) (moved bool, inService []Arrival) {
 		g.LaunchSpec, g.Problems, g.ZonesNeeded = before.LaunchSpec, before.Problems, before.ZonesNeeded
 		g.Operation, g.EKSRepairs = before.Operation, before.EKSRepairs
 	}
-	if !l.written.unanswered {
-		l.request.fulfil(g)
+	if !l.written.unanswered { // a starting instance may still die, and is then ours to withdraw
+		l.request.asked = max(0, min(l.request.asked, g.NotInService()))
 	}
 	l.request.settle(g)
 	l.noteShortage(g)

@@ -151,20 +151,18 @@ func (l *Ledger) shortageOpen(g *group.Group) bool {
 	return s.failure == nil && (s.died || g.Missing() > g.Withdrawable())
 }
 
-// markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter. Instances for
-// the minimum size are never overdue, because the core would ask for them again. Those of a launch that AWS has yet to answer are on their way.
+// markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter, and at once while
+// AWS launches nothing. Instances for the minimum size are never overdue, because the core would ask for them again. Those of a launch that AWS has
+// yet to answer are on their way.
 func (l *Ledger) markOverdue(g *group.Group) {
 	if g.Overdue = 0; l.grown > 0 {
 		return
 	}
-	held := g.WithdrawalFailed && l.request.failure != nil
+	held := g.WithdrawalFailed && l.request.failure != nil || g.Suspended(group.ProcessLaunch)
 	if s := l.shortage; held || s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
-		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
+		g.Overdue = max(0, min(g.Missing(), (g.DesiredCapacity-g.MinSize)/g.Source.MinWeight())-g.Withdrawable())
 	}
 }
-
-// fulfil takes the instances in service off the request. A starting instance may still die, and is then ours to withdraw.
-func (r *request) fulfil(g *group.Group) { r.asked = max(0, min(r.asked, g.NotInService())) }
 
 // settle enters the missing part of the request in the group.
 func (r *request) settle(g *group.Group) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
@@ -38,6 +39,34 @@ func TestInstancesOfAnUnansweredLaunchAreNotOverdue(t *testing.T) {
 	l.EndLaunch()
 	read(2)
 	assert.Equal(t, 2, l.Group().Overdue, "overdue once the launch has ended without instances")
+}
+
+func TestNothingIsOnItsWayWhileLaunchIsSuspended(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := ledger.New()
+	overdue := func(processes ...string) int {
+		now = now.Add(time.Second)
+		l.Read(&group.Group{Name: "a", MinSize: 1, MaxSize: 20, Zones: []string{"a"}, DesiredCapacity: 3, SuspendedProcesses: processes, ReadAt: now})
+		return l.Group().Overdue
+	}
+	assert.Equal(t, 0, overdue("AZRebalance"), "overdue of 3 while AWS launches")
+	assert.Equal(t, 2, overdue(group.ProcessLaunch), "overdue of 3, of which one is the minimum's, while AWS launches nothing")
+	assert.Equal(t, 0, overdue(), "overdue of 3 once AWS launches again")
+}
+
+// One of two heavy instances has died, and AWS has no capacity for as many light ones.
+func TestMissingCapacityIsOverdueUnlessTheMinimumNeedsIt(t *testing.T) {
+	for least, want := range map[int][3]int{0: {8, 1, 0}, 16: {8, 1, 1}, 20: {6, 3, 3}, 32: {0, 9, 9}} {
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		l := ledger.New()
+		l.Read(&group.Group{Name: "a", MinSize: least, MaxSize: 64, Zones: []string{"a"}, DesiredCapacity: 32, ReadAt: now,
+			Instances: []group.Instance{{ID: "i-1", Zone: "a", Lifecycle: "InService", Weight: 16}},
+			Source:    launchspec.Source{Overrides: []launchspec.Override{{InstanceType: "m5.large", Weight: 2}, {InstanceType: "m5.4xlarge", Weight: 16}}}})
+		failure := cooldown.Failure{At: now, Class: awsmessage.NoCapacity}
+		l.NoteFailures([]cooldown.FailedLaunch{{Failure: failure, Ended: now}}, 0, true)
+		g := l.Group()
+		assert.Equalf(t, want, [3]int{g.Overdue, g.TargetInstances(), g.MinInstances()}, "overdue, target and least instances with a minimum of %d units", least)
+	}
 }
 
 // A reading shows a launch in the desired capacity before AWS answers that it failed. AWS takes the capacity back, or it is another writer's.
