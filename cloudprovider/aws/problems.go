@@ -132,7 +132,7 @@ func (p *Provider) fallbacks(v *View) []Problem {
 		if d.Group != "" {
 			subject = fmt.Sprintf("Auto Scaling group %q", d.Group)
 		}
-		found = append(found, Problem{Group: d.Group, Reason: d.Reason, Message: subject + ": " + d.Message, Remedy: d.Remedy})
+		found = append(found, Problem{Group: d.Group, Reason: d.Reason, Message: subject + ": " + d.Message, Remedy: shellword.InRegion(v.region, d.Remedy), lapses: true})
 	}
 	return found
 }
