@@ -96,12 +96,20 @@ func (v *View) Hindrances(id string) (found []Problem) {
 	return append(found, v.ofTemplate(id)...)
 }
 
-// refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them. A
-// group stays for some time after its cool-down, so that the next try comes before the problem ends.
-func (p *Provider) refusedLaunches(v *View) []Problem {
+// deniedAfter is how long a denied termination is a problem after its pause. The next try comes once a node is unneeded anew, and drained.
+const deniedAfter = 45 * time.Minute
+
+// refused returns the groups in which AWS launches or terminates nothing until somebody changes something. A lack of capacity is none of them. A
+// group stays for some time after its cool-down or pause, so that the next try comes before the problem ends.
+func (p *Provider) refused(v *View) []Problem {
 	var found []Problem
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
+		if d := g.Denied; d.Operation.Text != "" && p.clock.Now().Before(d.Until.Add(deniedAfter)) {
+			denied := v.problem(g, launchspec.Problem{Reason: "termination-denied", Message: d.Operation.Text, Remedy: d.Operation.Remedy})
+			denied.lapses = true
+			found = append(found, denied)
+		}
 		coolDown, refused := p.cache.Refused(g)
 		if !refused || coolDown.Class == awsmessage.NoCapacity || coolDown.Class == awsmessage.Transient || g.Blocked() {
 			continue

@@ -82,3 +82,29 @@ func TestDeniedCallIsNoProblemLongAfterItsLastTry(t *testing.T) {
 		})
 	}
 }
+
+// Its nodes would be drained in vain for weeks. The next try comes after the pause, once a node is unneeded anew and drained.
+func TestDeniedTerminationIsAProblemThatOutlastsItsPause(t *testing.T) {
+	w, now, told := stillTold(t, awsworld.Group("a", "m5.large", 0, 2, 9, nil))
+	fault := w.AWS.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied"})
+	nodes := w.Nodes("a")
+	for range 2 {
+		require.ErrorContains(t, w.NodeGroup("a").DeleteNodes(nodes[:1]), "AccessDenied")
+		now.Step(30 * time.Minute)
+		w.Reread()
+		require.False(t, w.Keeps(nodes[0]), "the group is paused")
+		require.Len(t, w.Problems(), 1, "problems until the next try")
+		assert.Equal(t, "termination-denied", w.Problems()[0].Reason)
+		assert.Contains(t, w.Problems()[0].Remedy, "autoscaling:"+terminateCall, "next step")
+	}
+	now.Step(30 * time.Minute)
+	w.Reread()
+	assert.Empty(t, w.Problems(), "problems an hour after the last try")
+	assert.Equal(t, []string{"termination-denied, mended: false"}, told(), "the timeline")
+	require.Error(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
+	w.AWS.ClearFaults(fault)
+	now.Step(16 * time.Minute)
+	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
+	w.Reread()
+	assert.Empty(t, w.Problems(), "problems after a termination that AWS carried out")
+}
