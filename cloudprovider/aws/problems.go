@@ -96,16 +96,13 @@ func (v *View) Hindrances(id string) (found []Problem) {
 	return append(found, v.ofTemplate(id)...)
 }
 
-// deniedAfter is how long a denied termination is a problem after its pause. The next try comes once a node is unneeded anew, and drained.
-const deniedAfter = 45 * time.Minute
-
 // refused returns the groups in which AWS launches or terminates nothing until somebody changes something. A lack of capacity is none of them. A
-// group stays for some time after its cool-down or pause, so that the next try comes before the problem ends.
+// group stays for some time after its cool-down or pause, so that the next try comes before the problem ends, also where a node is drained first.
 func (p *Provider) refused(v *View) []Problem {
 	var found []Problem
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
-		if d := g.Denied; d.Operation.Text != "" && p.clock.Now().Before(d.Until.Add(deniedAfter)) {
+		if d := g.Denied; d.Operation.Text != "" && p.clock.Now().Before(d.Until.Add(45*time.Minute)) {
 			denied := v.problem(g, launchspec.Problem{Reason: "termination-denied", Message: d.Operation.Text, Remedy: d.Operation.Remedy})
 			denied.lapses = true
 			found = append(found, denied)
@@ -131,9 +128,8 @@ func (p *Provider) refused(v *View) []Problem {
 // group concerns all groups. A denial that keeps a group from being scaled zone by zone is a finding of its zones.
 func (p *Provider) fallbacks(v *View) []Problem {
 	var found []Problem
-	whole := func(q launchspec.Problem) bool { return q.Reason == asg.ReasonNotZonal }
 	for _, d := range p.cache.Fallbacks() {
-		if d.Reason == asg.ReasonLaunchDenied && slices.ContainsFunc(v.zones[d.Group], whole) {
+		if d.Reason == asg.ReasonLaunchDenied && slices.ContainsFunc(v.zones[d.Group], func(q launchspec.Problem) bool { return q.Reason == asg.ReasonNotZonal }) {
 			continue
 		}
 		subject := "All Auto Scaling groups"
