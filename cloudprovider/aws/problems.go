@@ -188,8 +188,8 @@ func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
 		}
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.Group, "problem", f.Reason)
-			// A problem of all groups may have taken its place, or a dropped group is forgotten.
-			reworded := counts[[2]string{f.Group, f.Reason}]+counts[[2]string{"", f.Reason}] > 0
+			reworded := counts[[2]string{f.Group, f.Reason}] > 0
+			// A dropped group is forgotten.
 			forgotten := f.Reason == ownership.ReasonDropped && v.AutoScalingGroup(f.Group) == nil
 			if !reworded && !forgotten && !f.lapses {
 				r.changed(f, true)
