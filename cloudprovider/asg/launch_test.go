@@ -265,6 +265,10 @@ func TestThrottledLaunchIsAskedForByDesiredCapacity(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling", Status: 400})
 		w.increase(2)
+		problems := w.cache.Fallbacks()
+		require.Len(t, problems, 1)
+		assert.Contains(t, problems[0].Message, "AWS throttles LaunchInstances (Throttling")
+		assert.Contains(t, problems[0].Remedy, "after a minute, and look for other callers: aws cloudtrail lookup-events", "the next step, which is not at the AWS Health Dashboard")
 		calls := w.aws.Calls()[launchCall]
 		w.increasesTo(1, 3)
 		assert.Equal(t, calls, w.aws.Calls()[launchCall], "launches, want no more for a minute")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 // Problem reasons of groups that use an older call.
@@ -46,9 +47,13 @@ func (c *Cache) Fallbacks() []Fallback {
 	}
 	add := func(outages []cooldown.Outage, reason, instead string) {
 		for _, o := range outages {
+			does, remedy := "does not answer", "look at the AWS Health Dashboard, or wait: it is tried again after "+o.Retry
+			if awsmessage.Of("", o.Why).Class == awsmessage.Throttle {
+				does, remedy = "throttles", "wait: it is tried again after "+o.Retry+", and look for other callers: aws cloudtrail lookup-events "+
+					"--lookup-attributes AttributeKey=EventName,AttributeValue="+o.Call
+			}
 			fallbacks = append(fallbacks, Fallback{o.Group, launchspec.Problem{Reason: reason,
-				Message: fmt.Sprintf("AWS does not answer %s (%s), so %s", o.Call, o.Why, instead),
-				Remedy:  "look at the AWS Health Dashboard, or wait: it is tried again after " + o.Retry}})
+				Message: fmt.Sprintf("AWS %s %s (%s), so %s", does, o.Call, o.Why, instead), Remedy: remedy}})
 		}
 	}
 	add(c.calls.launch.Outages(), ReasonLaunchUnanswered, "instances are asked for by the desired capacity")

@@ -50,16 +50,21 @@ func (r *refusals) of(group string) *notSynchronous {
 	return nil
 }
 
-// denied returns the refusal of a group for want of a permission, or nil. It lasts until a launch succeeds, or for deniedRetry after the last
-// try. A launch of the whole group tries the call again after synchronousRetry, because it has the desired capacity in its place. A launch in
-// one zone would fail.
+// denied returns the refusal of a group for want of a permission, or nil. A launch of the whole group tries the call again after
+// synchronousRetry, because it has the desired capacity in its place. A launch in one zone would fail.
 func (r *refusals) denied(group string) *notSynchronous {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if last := r.groups[group]; last.denied != "" && r.clock.Now().Before(last.until.Add(deniedRetry-synchronousRetry)) {
+	if last := r.groups[group]; r.denies(last) {
 		return last.notSynchronous()
 	}
 	return nil
+}
+
+// denies reports whether a permission is still missing: until a launch succeeds, or for deniedRetry after the last try, because somebody may
+// have allowed the call meanwhile.
+func (r *refusals) denies(last refusal) bool {
+	return last.denied != "" && r.clock.Now().Before(last.until.Add(deniedRetry-synchronousRetry))
 }
 
 func (r refusal) notSynchronous() *notSynchronous {
@@ -85,12 +90,12 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	}
 }
 
-// denials returns the refusals for want of a permission, by group. Each lasts until a launch succeeds.
+// denials returns the refusals for want of a permission, by group.
 func (r *refusals) denials() map[string]refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	denials := maps.Clone(r.groups)
-	maps.DeleteFunc(denials, func(_ string, last refusal) bool { return last.denied == "" })
+	maps.DeleteFunc(denials, func(_ string, last refusal) bool { return !r.denies(last) })
 	return denials
 }
 

@@ -96,12 +96,17 @@ func (v *View) Hindrances(id string) (found []Problem) {
 	return append(found, v.ofTemplate(id)...)
 }
 
-// refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them. A
-// group stays for some time after its cool-down, so that the next try comes before the problem ends.
-func (p *Provider) refusedLaunches(v *View) []Problem {
+// refused returns the groups in which AWS launches or terminates nothing until somebody changes something. A lack of capacity is none of them. A
+// group stays for some time after its cool-down or pause, so that the next try comes before the problem ends, also where a node is drained first.
+func (p *Provider) refused(v *View) []Problem {
 	var found []Problem
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
+		if d := g.Denied; d.Operation.Text != "" && p.clock.Now().Before(d.Until.Add(45*time.Minute)) {
+			denied := v.problem(g, launchspec.Problem{Reason: "termination-denied", Message: d.Operation.Text, Remedy: d.Operation.Remedy})
+			denied.lapses = true
+			found = append(found, denied)
+		}
 		coolDown, refused := p.cache.Refused(g)
 		if !refused || coolDown.Class == awsmessage.NoCapacity || coolDown.Class == awsmessage.Transient || g.Blocked() {
 			continue
@@ -123,16 +128,15 @@ func (p *Provider) refusedLaunches(v *View) []Problem {
 // group concerns all groups. A denial that keeps a group from being scaled zone by zone is a finding of its zones.
 func (p *Provider) fallbacks(v *View) []Problem {
 	var found []Problem
-	whole := func(q launchspec.Problem) bool { return q.Reason == asg.ReasonNotZonal }
 	for _, d := range p.cache.Fallbacks() {
-		if d.Reason == asg.ReasonLaunchDenied && slices.ContainsFunc(v.zones[d.Group], whole) {
+		if d.Reason == asg.ReasonLaunchDenied && slices.ContainsFunc(v.zones[d.Group], func(q launchspec.Problem) bool { return q.Reason == asg.ReasonNotZonal }) {
 			continue
 		}
 		subject := "All Auto Scaling groups"
 		if d.Group != "" {
 			subject = fmt.Sprintf("Auto Scaling group %q", d.Group)
 		}
-		found = append(found, Problem{Group: d.Group, Reason: d.Reason, Message: subject + ": " + d.Message, Remedy: d.Remedy})
+		found = append(found, Problem{Group: d.Group, Reason: d.Reason, Message: subject + ": " + d.Message, Remedy: shellword.InRegion(v.region, d.Remedy), lapses: true})
 	}
 	return found
 }
@@ -184,8 +188,8 @@ func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
 		}
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.Group, "problem", f.Reason)
-			// A problem of all groups may have taken its place, or a dropped group is forgotten.
-			reworded := counts[[2]string{f.Group, f.Reason}]+counts[[2]string{"", f.Reason}] > 0
+			reworded := counts[[2]string{f.Group, f.Reason}] > 0
+			// A dropped group is forgotten.
 			forgotten := f.Reason == ownership.ReasonDropped && v.AutoScalingGroup(f.Group) == nil
 			if !reworded && !forgotten && !f.lapses {
 				r.changed(f, true)

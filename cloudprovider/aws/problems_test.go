@@ -17,12 +17,7 @@ import (
 
 // The group is tried again every five minutes, and nobody mends anything.
 func TestRefusedLaunchIsOneProblemWhileItIsTried(t *testing.T) {
-	now := clocktesting.NewFakeClock(time.Now())
-	var told []string
-	w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 0, 9, nil), func(c *asg.Options, o *aws.Options) {
-		c.LaunchMode, c.Clock, o.Clock = asg.LaunchAuto, now, now
-		o.Problem = func(p aws.Problem, mended bool) { told = append(told, fmt.Sprintf("%s, mended: %t", p.Reason, mended)) }
-	})}
+	w, now, told := stillTold(t, awsworld.Group("a", "m5.large", 0, 0, 9, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{Code: "VcpuLimitExceeded", Message: "your current vCPU limit of 32 allows no more"})
 	for range 3 {
 		require.Error(t, w.Grow("a", 1))
@@ -37,7 +32,7 @@ func TestRefusedLaunchIsOneProblemWhileItIsTried(t *testing.T) {
 	now.Step(time.Hour)
 	w.Reread()
 	assert.Empty(t, w.Problems(), "problems long after the last try")
-	assert.Equal(t, []string{"launch-quota, mended: false"}, told, "the timeline")
+	assert.Equal(t, []string{"launch-quota, mended: false"}, told(), "the timeline")
 	assert.Len(t, w.Events.All(), 1, "events")
 }
 
@@ -50,4 +45,66 @@ func TestRefusalInAZoneIsAProblemOfItsZoneGroup(t *testing.T) {
 	require.Len(t, problems, 1, "problems")
 	assert.Equal(t, "launch-config-error a/"+awsworld.ZoneB, problems[0].Reason+" "+problems[0].ZoneGroup)
 	assert.Contains(t, problems[0].Message, `"a": in zone `+awsworld.ZoneB+", AWS refuses")
+}
+
+// stillTold is a world with one group whose time a test sets, and the problems in its timeline.
+func stillTold(t *testing.T, g fakeaws.AutoScalingGroup) (w world, now *clocktesting.FakeClock, told func() []string) {
+	now = clocktesting.NewFakeClock(time.Now())
+	var all []string
+	w = world{awsworld.NewStill(t, g, func(c *asg.Options, o *aws.Options) {
+		c.LaunchMode, c.Clock, o.Clock = asg.LaunchAuto, now, now
+		o.Problem = func(p aws.Problem, mended bool) { all = append(all, fmt.Sprintf("%s, mended: %t", p.Reason, mended)) }
+	})}
+	return w, now, func() []string { return all }
+}
+
+// Nobody tries the call again, so nothing shows whether IAM allows it now.
+func TestDeniedCallIsNoProblemLongAfterItsLastTry(t *testing.T) {
+	for id, reason := range map[string]string{"a": asg.ReasonLaunchDenied, "a/" + awsworld.ZoneB: asg.ReasonNotZonal} {
+		t.Run(reason, func(t *testing.T) {
+			g := awsworld.Group("a", "m5.large", 0, 0, 9, nil)
+			if id != "a" {
+				g = awsworld.Divided("a", "m5.large", 0, 0, 9)
+			}
+			w, now, told := stillTold(t, g)
+			w.AWS.Deny("LaunchInstances")
+			_ = w.NodeGroup(id).AtomicIncreaseSize(1)
+			w.Reread()
+			now.Step(59 * time.Minute) // the alert asks for 15 minutes
+			w.Reread()
+			require.Len(t, w.Problems(), 1, "problems within the hour")
+			assert.Equal(t, reason, w.Problems()[0].Reason)
+			now.Step(time.Minute)
+			w.Reread()
+			assert.Empty(t, w.Problems(), "problems an hour after the only try")
+			assert.Len(t, w.Events.All(), 1, "events")
+			assert.NotContains(t, told(), asg.ReasonLaunchDenied+", mended: true", "nobody knows whether it is mended")
+		})
+	}
+}
+
+// Its nodes would be drained in vain for weeks. The next try comes after the pause, once a node is unneeded anew and drained.
+func TestDeniedTerminationIsAProblemThatOutlastsItsPause(t *testing.T) {
+	w, now, told := stillTold(t, awsworld.Group("a", "m5.large", 0, 2, 9, nil))
+	fault := w.AWS.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied"})
+	nodes := w.Nodes("a")
+	for range 2 {
+		require.ErrorContains(t, w.NodeGroup("a").DeleteNodes(nodes[:1]), "AccessDenied")
+		now.Step(30 * time.Minute)
+		w.Reread()
+		require.False(t, w.Keeps(nodes[0]), "the group is paused")
+		require.Len(t, w.Problems(), 1, "problems until the next try")
+		assert.Equal(t, "termination-denied", w.Problems()[0].Reason)
+		assert.Contains(t, w.Problems()[0].Remedy, "autoscaling:"+terminateCall, "next step")
+	}
+	now.Step(30 * time.Minute)
+	w.Reread()
+	assert.Empty(t, w.Problems(), "problems an hour after the last try")
+	assert.Equal(t, []string{"termination-denied, mended: false"}, told(), "the timeline")
+	require.Error(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
+	w.AWS.ClearFaults(fault)
+	now.Step(16 * time.Minute)
+	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
+	w.Reread()
+	assert.Empty(t, w.Problems(), "problems after a termination that AWS carried out")
 }

@@ -200,7 +200,7 @@ func (p *Provider) refresh() {
 	p.unknown = v.unknownTypes()
 	p.types.Want(p.unknown...)
 	p.offers.Want(v.zonalTypes()...)
-	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)
+	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refused(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)
 	settleGone(before, v)
 	p.spend.show(v) // first, because the caps hold for the groups of the view
 	p.view.Store(v)

@@ -794,11 +794,17 @@ func TestFailedRemovalIsRecordedOnce(t *testing.T) {
 	c.Process(nil, &scaledownstatus.ScaleDownStatus{})
 	require.NoError(t, nodes.Add(n))
 	result(scaledownstatus.NodeDeleteOk, nil)
+	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
+	c.Begin("", time.Time{}.Add(time.Hour+time.Second)) // the node was needed, and somebody has allowed it meanwhile
+	c.Process(nil, &scaledownstatus.ScaleDownStatus{})
+	result(scaledownstatus.NodeDeleteOk, nil)
 	var got []string
 	for _, e := range record.Report().Timeline {
 		got = append(got, string(e.Kind)+" "+e.Reason.Message)
 	}
 	want := []string{"scale-down not needed at a utilization of 0 %",
+		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",
+		"scale-down not needed at a utilization of 0 %", "scale-down not needed at a utilization of 0 %",
 		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",
 		"scale-down not needed at a utilization of 0 %", "scale-down removed after failed attempts",
 		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",

@@ -94,9 +94,9 @@ func (d ScaleDown) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	for _, name := range slices.Sorted(maps.Keys(s.NodeDeleteResults)) {
 		d.removed(name, s.NodeDeleteResults[name])
 	}
-	maps.DeleteFunc(d.refused, func(node string, _ failedRemoval) bool {
+	maps.DeleteFunc(d.refused, func(node string, last failedRemoval) bool {
 		_, err := d.Nodes.Get(node)
-		return err != nil // it is gone, and a later node may have its name
+		return err != nil || d.now.at.Sub(last.at) > time.Hour // a later node may have its name, or the cause may be over
 	})
 }
 
