@@ -2,18 +2,25 @@ package decisions_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -123,6 +130,30 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		w.stays("1 big, 0 small", 20)
 		assert.Empty(t, w.consolidation.Reason.Saved)
 	})
+}
+
+// roomFound is the core's scale-up with a check for capacity that finds room. The core books the room in its next loop.
+type roomFound struct{ corescaleup.Orchestrator }
+
+func (f roomFound) ScaleUp(pods []*corev1.Pod, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
+	all bool) (*corestatus.ScaleUpStatus, errors.AutoscalerError) {
+	if slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return podlist.RequestOf(p) != "" }) {
+		return &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpSuccessful}, nil
+	}
+	return f.Orchestrator.ScaleUp(pods, nodes, daemonSets, infos, all)
+}
+
+func TestNoRemovalBeginsInTheLoopInWhichARequestFindsRoom(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "500m")
+	request := waiting("request", "request", "100")
+	request.Annotations = map[string]string{"autoscaling.x-k8s.io/consume-provisioning-request": "request"}
+	w.put(request)
+	w.request(nodes[0])
+	w.loopTimes(5)
+	require.Equal(t, "", w.evicted())
+	w.end("request")
+	w.loop()
+	w.removed()
 }
 
 // The room gets a node of another group than its own node's.

@@ -164,7 +164,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
 	var moves *scaledown.Moves
-	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: w.loops, Failing: w.Provider.Failing})
+	scaleUp := scaleup.New(scaleup.Options{Core: roomFound{orchestrator.New()}, Most: 20, Complete: launchable.AddLeftOut, Clock: w.loops, Failing: w.Provider.Failing})
 	opts.ScaleUpOrchestrator, opts.LoopStartNotifier = scaleUp, loopstart.NewObserversList([]loopstart.Observer{scaleUp})
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{ActionableClusterProcessor: p.ActionableClusterProcessor, Enforcer: p.ScaleUpEnforcer, MaxNodesTotal: opts.MaxNodesTotal}
 	p.ActionableClusterProcessor, p.ScaleUpEnforcer, scaleUp.Limited = noPodAgeDelay, noPodAgeDelay, noPodAgeDelay.Limited

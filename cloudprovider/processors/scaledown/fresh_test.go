@@ -37,7 +37,8 @@ func (everyNode) GetPodDestinationCandidates(_ *cacontext.AutoscalingContext, al
 // candidates are the names of the nodes that the processor lets be removed.
 func candidates(t *testing.T, of nodes.ScaleDownNodeProcessor, all ...*corev1.Node) (names []string) {
 	t.Helper()
-	list, err := of.GetScaleDownCandidates(&cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}, all)
+	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t), ProcessorCallbacks: callbacks.NewTestProcessorCallbacks()}
+	list, err := of.GetScaleDownCandidates(ctx, all)
 	require.NoError(t, err)
 	for _, n := range list {
 		names = append(names, n.Name)

@@ -37,6 +37,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -101,7 +102,8 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool {
 		return !slices.ContainsFunc(r.asked, func(n *corev1.Node) bool { return n.Name == name })
 	})
-	if len(r.asked) > 0 && !r.Off && !r.Provider.TooOldToRemove() {
+	_, served := ctx.ProcessorCallbacks.GetExtraValue(podlist.RequestServed)
+	if len(r.asked) > 0 && !r.Off && !served && !r.Provider.TooOldToRemove() {
 		if err := r.remove(ctx, all); err != nil {
 			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
 		}
@@ -184,7 +186,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		}
 	}
 	processors, own := *r.Processors, *ctx
-	processors.NodeGroupConfigProcessor = unneededAtOnce{processors.NodeGroupConfigProcessor}
+	processors.NodeGroupConfigProcessor = atOnce{processors.NodeGroupConfigProcessor}
 	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()} // the core's plan has the loop's own, and a node that stays uses nothing up
 	if err := budgets.SetPdbs(ctx.RemainingPdbTracker.GetPdbs()); err != nil {
 		return caerrors.ToAutoscalerError(caerrors.InternalError, err)
@@ -523,20 +525,16 @@ func (r *Requests) Publish() {
 	}
 }
 
-// unneededAtOnce has every node count as unneeded for long enough, whatever its utilization.
-type unneededAtOnce struct {
+// atOnce has every node count as unneeded for long enough, whatever its utilization.
+type atOnce struct {
 	nodegroupconfig.NodeGroupConfigProcessor
 }
 
-func (unneededAtOnce) GetScaleDownUnneededTime(cloudprovider.NodeGroup) (time.Duration, error) {
-	return 0, nil
-}
-func (unneededAtOnce) GetScaleDownUnreadyTime(cloudprovider.NodeGroup) (time.Duration, error) {
-	return 0, nil
-}
-func (unneededAtOnce) GetScaleDownUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
+func (atOnce) GetScaleDownUnneededTime(cloudprovider.NodeGroup) (time.Duration, error) { return 0, nil }
+func (atOnce) GetScaleDownUnreadyTime(cloudprovider.NodeGroup) (time.Duration, error)  { return 0, nil }
+func (atOnce) GetScaleDownUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
 	return math.MaxFloat64, nil
 }
-func (unneededAtOnce) GetScaleDownGpuUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
+func (atOnce) GetScaleDownGpuUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
 	return math.MaxFloat64, nil
 }

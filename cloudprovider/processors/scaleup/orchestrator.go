@@ -204,6 +204,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		// next loop, so no node goes in this one.
 		result.Result = status.ScaleUpNotNeeded
 		o.context.ProcessorCallbacks.DisableScaleDownForLoop()
+		o.context.ProcessorCallbacks.SetExtraValue(podlist.RequestServed, true)
 	}
 	if o.Complete != nil && result != nil {
 		o.Complete(result)

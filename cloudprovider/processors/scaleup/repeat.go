@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
 // repeat scales up for the pods until nothing helps the ones that are left. It simulates the nodes that were asked for.
@@ -38,6 +39,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, o.ofRequest) {
 			if result != nil {
 				_ = o.addAsked(s, result, before) // for the limits
+				o.context.ProcessorCallbacks.SetExtraValue(podlist.RequestServed, true)
 			}
 			break
 		}
