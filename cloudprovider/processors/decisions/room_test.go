@@ -45,6 +45,7 @@ func (w *world) end(pod string) {
 // book has a ProvisioningRequest book room.
 func (w *world) book(cpu string) {
 	pod := waiting("booked", "request", cpu)
+	pod.UID = "default/booked" // as the core names it
 	pod.Annotations = map[string]string{"autoscaling.x-k8s.io/consume-provisioning-request": "request"}
 	w.booked = booked{pod}
 }
@@ -130,6 +131,34 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		w.stays("1 big, 0 small", 20)
 		assert.Empty(t, w.consolidation.Reason.Saved)
 	})
+}
+
+// In each loop the pods of a node that moves look for places before the booking does.
+func TestPodsOfAMoveTakeNoBookedRoom(t *testing.T) {
+	for name, reason := range map[string]outdated{"rotation": {}, "repair": {repair: true, why: move.Why{IgnoresWishes: true}}} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
+			m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, m)
+			nodes := w.ready("small")
+			metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
+			w.join(nodes...)
+			w.put(running("pod", "set", "500m", "small-0"))
+			w.book("1500m")
+			if name == "rotation" {
+				w.untilMove(func(n decision.Node) bool { return n.Reason.Code == decision.CodeNoPlace })
+				w.loopTimes(10)
+				require.Equal(t, "", w.evicted())
+				require.Equal(t, 2, w.desired())
+				w.booked = nil
+			}
+			w.Eventually(func() string {
+				w.loop()
+				return cmp.Diff("pod", w.evicted())
+			})
+		})
+	}
 }
 
 // roomFound is the core's scale-up with a check for capacity that finds room. The core books the room in its next loop.

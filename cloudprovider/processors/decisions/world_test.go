@@ -204,7 +204,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 	opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 	w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
-		DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs}
+		DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs, Bookings: &w.booked}
 	p.ScaleDownNodeProcessor = w.asked
 	p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 	p.ScaleDownCandidatesNotifier.Register(c.Unneeded)

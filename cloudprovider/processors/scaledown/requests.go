@@ -3,6 +3,7 @@ package scaledown
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
@@ -70,6 +72,7 @@ type Requests struct {
 	// remove it. It returns the nodes that these pods need although the snapshot does not show it.
 	AfterScaleUp func(*cacontext.AutoscalingContext) (needed map[string]bool)
 	NeedsZone    func(*corev1.Pod) bool // whether the pod has to run in one particular zone
+	Bookings     pods.PodListProcessor  // books the room of ProvisioningRequests in the snapshot. Nil for none
 
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the causes that were events, one a line, by node
@@ -87,8 +90,14 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	r.asked = nil
 	needed := r.AfterScaleUp(ctx)
 	if r.Moves != nil {
-		for _, on := range r.Moves.emptied.Restore(ctx.ClusterSnapshot) { // a node that came for a move waits for its pods
+		hurried := func(name string) bool { return r.Moves.states[name].IgnoresWishes } // as a repair, which waits for no booking
+		again := r.Bookings != nil && !slices.ContainsFunc(slices.Collect(maps.Keys(r.Moves.emptied.Nodes)), hurried)
+		places := r.Moves.emptied.Restore(ctx.ClusterSnapshot, again)
+		for _, on := range places { // a node that came for a move waits for its pods
 			needed[on.Name] = true
+		}
+		if places != nil && again { // the pods of these nodes found places before the bookings did
+			_, _ = r.Bookings.Process(ctx, nil)
 		}
 	}
 	for _, n := range all {

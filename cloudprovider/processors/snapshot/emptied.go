@@ -40,8 +40,8 @@ func (e *Emptied) Take(s clustersnapshot.ClusterSnapshot, info *framework.NodeIn
 }
 
 // Restore takes the pods off the nodes on which the core has put them, and puts their own nodes back as they were. It returns the nodes
-// that the core has found for them.
-func (e *Emptied) Restore(s clustersnapshot.ClusterSnapshot) map[types.UID]*corev1.Node {
+// that the core has found for them, nil if no node was emptied. If so asked, it takes the pods off with which the core books room, too.
+func (e *Emptied) Restore(s clustersnapshot.ClusterSnapshot, bookings bool) map[types.UID]*corev1.Node {
 	if len(e.Nodes) == 0 {
 		return nil
 	}
@@ -52,10 +52,11 @@ func (e *Emptied) Restore(s clustersnapshot.ClusterSnapshot) map[types.UID]*core
 	places := map[types.UID]*corev1.Node{}
 	for _, info := range infos {
 		for _, p := range Pods(info) {
-			if !e.pods[p.UID] {
+			if e.pods[p.UID] {
+				places[p.UID] = info.Node()
+			} else if !bookings || string(p.UID) != p.Namespace+"/"+p.Name { // as the core names these pods
 				continue
 			}
-			places[p.UID] = info.Node()
 			if err := s.UnschedulePod(p.Namespace, p.Name, info.Node().Name); err != nil {
 				klog.ErrorS(err, "Could not take a pod off its new place in the snapshot", "pod", klog.KObj(p))
 			}

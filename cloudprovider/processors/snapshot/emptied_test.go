@@ -44,8 +44,8 @@ func TestPodsLookForAPlaceWithoutTheDevicesThatTheyHold(t *testing.T) {
 			require.NoError(t, err)
 			require.Truef(t, len(free) == 1 && placed[free[0]] == "n1", "places %v, want one on n1", placed)
 			assert.Truef(t, len(free[0].Annotations) == 0 && len(pod.Annotations) == 1, "the core launches a node for it: %v", free[0].Annotations)
-			assert.Equal(t, "n1", e.Restore(s)[pod.UID].Name)
-			assert.Nil(t, e.Restore(s), "places of no pod")
+			assert.Equal(t, "n1", e.Restore(s, false)[pod.UID].Name)
+			assert.Nil(t, e.Restore(s, false), "places of no pod")
 			for node, pods := range map[string]int{"n0": 1, "n1": 0} {
 				info, err := s.GetNodeInfo(node)
 				require.NoError(t, err)
