@@ -11,7 +11,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
 // repeat scales up for the pods until nothing helps the ones that are left. It simulates the nodes that were asked for.
@@ -39,7 +38,6 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, o.ofRequest) {
 			if result != nil {
 				_ = o.addAsked(s, result, before) // for the limits
-				o.context.ProcessorCallbacks.SetExtraValue(podlist.RequestServed, true)
 			}
 			break
 		}
