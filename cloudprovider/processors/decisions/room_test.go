@@ -161,6 +161,17 @@ func TestPodsOfAMoveTakeNoBookedRoom(t *testing.T) {
 	}
 }
 
+// The booking seeks another room than its own, as its pods run there already.
+func TestMoveGetsTheNodeThatWasLaunchedForIt(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	w.untilDesired(4)
+	w.book("1500m")
+	w.join(w.ready("small")[3])
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(3)
+	assert.Equal(t, "pod-0", w.evicted())
+}
+
 // roomFound is the core's scale-up with a check for capacity that finds room. The core books the room in its next loop.
 type roomFound struct{ corescaleup.Orchestrator }
 

@@ -3,7 +3,6 @@ package scaledown
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -90,14 +89,16 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	r.asked = nil
 	needed := r.AfterScaleUp(ctx)
 	if r.Moves != nil {
-		hurried := func(name string) bool { return r.Moves.states[name].IgnoresWishes } // as a repair, which waits for no booking
-		again := r.Bookings != nil && !slices.ContainsFunc(slices.Collect(maps.Keys(r.Moves.emptied.Nodes)), hurried)
-		places := r.Moves.emptied.Restore(ctx.ClusterSnapshot, again)
-		for _, on := range places { // a node that came for a move waits for its pods
-			needed[on.Name] = true
+		first := func(p *corev1.Pod) bool { // a repair waits for no booking, nor does a move for which a node was launched
+			s := r.Moves.states[r.Moves.owners[p.UID]]
+			return s.IgnoresWishes || s.Launches > 0
 		}
-		if places != nil && again { // the pods of these nodes found places before the bookings did
-			_, _ = r.Bookings.Process(ctx, nil)
+		var book func()
+		if r.Bookings != nil { // the others found places before the bookings did
+			book = func() { _, _ = r.Bookings.Process(ctx, nil) }
+		}
+		for _, on := range r.Moves.emptied.Restore(ctx.ClusterSnapshot, book, first) { // a node that came for a move waits for its pods
+			needed[on.Name] = true
 		}
 	}
 	for _, n := range all {
