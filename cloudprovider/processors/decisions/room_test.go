@@ -184,16 +184,26 @@ func (f roomFound) ScaleUp(pods []*corev1.Pod, nodes []*corev1.Node, daemonSets 
 }
 
 func TestNoRemovalBeginsInTheLoopInWhichARequestFindsRoom(t *testing.T) {
-	w, nodes := newRequestWorld(t, 0, "500m")
 	request := waiting("request", "request", "100")
 	request.Annotations = map[string]string{"autoscaling.x-k8s.io/consume-provisioning-request": "request"}
-	w.put(request)
-	w.request(nodes[0])
-	w.loopTimes(5)
-	require.Equal(t, "", w.evicted())
-	w.end("request")
-	w.loop()
-	w.removed()
+	t.Run("somebody asks for it", func(t *testing.T) {
+		w, nodes := newRequestWorld(t, 0, "1200m")
+		w.put(request)
+		w.request(nodes[0])
+		w.loopTimes(5)
+		require.Equal(t, "", w.evicted())
+		require.Empty(t, w.events.Events, "nothing blocks it for long")
+		w.end("request")
+		w.loop()
+		w.removed()
+	})
+	t.Run("a repair waits for nobody", func(t *testing.T) {
+		w, _ := newRotationWorld(t, "500m")
+		w.machine.Reasons = []move.Reason{outdated{repair: true, why: move.Why{IgnoresWishes: true}}}
+		w.put(request)
+		w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+		w.gone(2)
+	})
 }
 
 // The room gets a node of another group than its own node's.

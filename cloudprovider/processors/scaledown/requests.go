@@ -112,8 +112,7 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool {
 		return !slices.ContainsFunc(r.asked, func(n *corev1.Node) bool { return n.Name == name })
 	})
-	_, served := ctx.ProcessorCallbacks.GetExtraValue(podlist.RequestServed)
-	if len(r.asked) > 0 && !r.Off && !served && !r.Provider.TooOldToRemove() {
+	if len(r.asked) > 0 && !r.Off && !r.Provider.TooOldToRemove() {
 		if err := r.remove(ctx, all); err != nil {
 			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
 		}
@@ -144,6 +143,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	now := r.Removals.rollback.clock.Now()
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
 	starting := r.starting(ctx)
+	_, served := ctx.ProcessorCallbacks.GetExtraValue(podlist.RequestServed)
 	for _, n := range r.asked {
 		switch {
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Superseded(n), r.Provider.Keeps(n), r.Provider.IsLeaving(n):
@@ -157,6 +157,8 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.awaitsGroup(n) && r.moves(n) && r.Moves.unplaced[n.Name]: // the snapshot has the node without the pods that need it
 			answer(n, simulator.NoPlaceToMovePods)
 			r.Moves.kept(ctx, r.Removals.answers[len(r.Removals.answers)-1])
+		case served && !(r.moves(n) && r.Moves.states[n.Name].IgnoresWishes): // the next loop books the room
+			answer(n, simulator.NodeGroupMaxDeletionCountReached)
 		default:
 			eligible = append(eligible, n)
 		}
