@@ -613,6 +613,31 @@ func TestUnneededTimeBeginsAnewAfterAnUnhealthyLoop(t *testing.T) {
 	}
 }
 
+// The core forgets since when nodes are not needed that are no candidates, and takes its taint off them.
+func TestOldReadingForbidsRemovalAndUnneededTimesGoOn(t *testing.T) {
+	o, now := options(), testclock.NewFakeClock(time.Now())
+	o.MaxBulkSoftTaintCount, o.MaxBulkSoftTaintTime = 10, time.Minute
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, func(o *asg.Options) { o.Clock = now })
+	nodes := w.ready("small")
+	w.join(nodes...)
+	w.put(running("busy", "busy", "1500m", "small-0"))
+	w.loop()
+	w.AWS.Deny("DescribeAutoScalingGroups")
+	now.Step(3*time.Minute + time.Second)
+	for range 3 {
+		w.at = w.at.Add(4 * time.Minute)
+		for _, n := range w.loop().Nodes {
+			assert.Equalf(t, decision.CodeStale, n.Reason.Code, "node %+v", n)
+		}
+		assert.True(t, taints.HasDeletionCandidateTaint(w.stored("small-1")))
+	}
+	assert.Equal(t, 2, w.desired())
+	w.AWS.ClearFaults()
+	w.Reread()
+	w.loop()
+	w.gone(1)
+}
+
 // The core keeps what it found out about nodes before, and hands it over in each loop.
 func TestNoNodeGoesInAnUnhealthyCluster(t *testing.T) {
 	o := options()

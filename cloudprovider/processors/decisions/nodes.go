@@ -134,7 +134,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		if m.node.Labels["eks.amazonaws.com/compute-type"] == "auto" {
 			o.Reason.Message = "EKS Auto Mode runs it, and it belongs to no group of this autoscaler"
 		}
-	case looked && (kept != nil || unneeded):
+	case looked && (kept != nil || unneeded) && !k.Provider.TooOldToRemove():
 		k.weigh(o, m, group, kept)
 	case !k.ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
 		say(o, decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")

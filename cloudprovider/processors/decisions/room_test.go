@@ -2,18 +2,25 @@ package decisions_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -38,6 +45,7 @@ func (w *world) end(pod string) {
 // book has a ProvisioningRequest book room.
 func (w *world) book(cpu string) {
 	pod := waiting("booked", "request", cpu)
+	pod.UID = "default/booked" // as the core names it
 	pod.Annotations = map[string]string{"autoscaling.x-k8s.io/consume-provisioning-request": "request"}
 	w.booked = booked{pod}
 }
@@ -122,6 +130,79 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 		w.book("1200m")
 		w.stays("1 big, 0 small", 20)
 		assert.Empty(t, w.consolidation.Reason.Saved)
+	})
+}
+
+// In each loop the pods of a node that moves look for places before the booking does.
+func TestPodsOfAMoveTakeNoBookedRoom(t *testing.T) {
+	for name, reason := range map[string]outdated{"rotation": {}, "repair": {repair: true, why: move.Why{IgnoresWishes: true}}} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
+			m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, m)
+			nodes := w.ready("small")
+			metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
+			w.join(nodes...)
+			w.put(running("pod", "set", "500m", "small-0"))
+			w.book("1500m")
+			if name == "rotation" {
+				w.untilMove(func(n decision.Node) bool { return n.Reason.Code == decision.CodeNoPlace })
+				w.loopTimes(10)
+				require.Equal(t, "", w.evicted())
+				require.Equal(t, 2, w.desired())
+				w.booked = nil
+			}
+			w.Eventually(func() string {
+				w.loop()
+				return cmp.Diff("pod", w.evicted())
+			})
+		})
+	}
+}
+
+// The booking seeks another room than its own, as its pods run there already.
+func TestMoveGetsTheNodeThatWasLaunchedForIt(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	w.untilDesired(4)
+	w.book("1500m")
+	w.join(w.ready("small")[3])
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(3)
+	assert.Equal(t, "pod-0", w.evicted())
+}
+
+// roomFound is the core's scale-up with a check for capacity that finds room. The core books the room in its next loop.
+type roomFound struct{ corescaleup.Orchestrator }
+
+func (f roomFound) ScaleUp(pods []*corev1.Pod, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
+	all bool) (*corestatus.ScaleUpStatus, errors.AutoscalerError) {
+	if slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return podlist.RequestOf(p) != "" }) {
+		return &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpSuccessful}, nil
+	}
+	return f.Orchestrator.ScaleUp(pods, nodes, daemonSets, infos, all)
+}
+
+func TestNoRemovalBeginsInTheLoopInWhichARequestFindsRoom(t *testing.T) {
+	request := waiting("request", "request", "100")
+	request.Annotations = map[string]string{"autoscaling.x-k8s.io/consume-provisioning-request": "request"}
+	t.Run("somebody asks for it", func(t *testing.T) {
+		w, nodes := newRequestWorld(t, 0, "1200m")
+		w.put(request)
+		w.request(nodes[0])
+		w.loopTimes(5)
+		require.Equal(t, "", w.evicted())
+		require.Empty(t, w.events.Events, "nothing blocks it for long")
+		w.end("request")
+		w.loop()
+		w.removed()
+	})
+	t.Run("a repair waits for nobody", func(t *testing.T) {
+		w, _ := newRotationWorld(t, "500m")
+		w.machine.Reasons = []move.Reason{outdated{repair: true, why: move.Why{IgnoresWishes: true}}}
+		w.put(request)
+		w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+		w.gone(2)
 	})
 }
 

@@ -164,7 +164,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
 	var moves *scaledown.Moves
-	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: w.loops, Failing: w.Provider.Failing})
+	scaleUp := scaleup.New(scaleup.Options{Core: roomFound{orchestrator.New()}, Most: 20, Complete: launchable.AddLeftOut, Clock: w.loops, Failing: w.Provider.Failing})
 	opts.ScaleUpOrchestrator, opts.LoopStartNotifier = scaleUp, loopstart.NewObserversList([]loopstart.Observer{scaleUp})
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{ActionableClusterProcessor: p.ActionableClusterProcessor, Enforcer: p.ScaleUpEnforcer, MaxNodesTotal: opts.MaxNodesTotal}
 	p.ActionableClusterProcessor, p.ScaleUpEnforcer, scaleUp.Limited = noPodAgeDelay, noPodAgeDelay, noPodAgeDelay.Limited
@@ -204,7 +204,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 	opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 	w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
-		DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs}
+		DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs, Bookings: &w.booked}
 	p.ScaleDownNodeProcessor = w.asked
 	p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 	p.ScaleDownCandidatesNotifier.Register(c.Unneeded)

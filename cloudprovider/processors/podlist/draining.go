@@ -79,7 +79,7 @@ func (d *Draining) ScaledUp(ctx *cacontext.AutoscalingContext) (needed map[strin
 	if len(d.counted) == 0 {
 		return needed
 	}
-	places := d.emptied.Restore(ctx.ClusterSnapshot)
+	places := d.emptied.Restore(ctx.ClusterSnapshot, nil, nil)
 	placed := make(map[string]bool, len(d.counted))
 	for node, pods := range d.counted {
 		placed[node] = true

@@ -28,6 +28,9 @@ func LeftOut(o config.AutoscalingOptions, pod *corev1.Pod) bool {
 		o.ProvisioningRequestEnabled && RequestOf(pod) != ""
 }
 
+// RequestServed is an extra value of a loop in which a ProvisioningRequest gets room, which is booked from the next loop on.
+const RequestServed = "request-served"
+
 // RequestOf returns the name of the ProvisioningRequest that the pod consumes, or "".
 func RequestOf(pod *corev1.Pod) string {
 	return cmp.Or(pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey],

@@ -23,7 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
-// FreshCandidates has no candidates while the last reading of the groups is too old to choose by. It leaves out the nodes that the provider
+// FreshCandidates has the core remove no node while the last reading of the groups is too old to choose by. It leaves out the nodes that the provider
 // keeps, and nodes that are rebooted. Nodes whose instance is ending are no candidates either, and no pods move to them. It also leaves out
 // unneeded nodes with a pod that asks to be left alone for a time: the core would not look at such a node for minutes after its time has ended,
 // because it remembers which nodes a pod blocked.
@@ -45,7 +45,7 @@ func (f *FreshCandidates) Kept() map[string]KeptBy { return f.kept }
 func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	f.kept = map[string]KeptBy{}
 	if f.provider.TooOldToRemove() {
-		return nil, nil
+		ctx.ProcessorCallbacks.DisableScaleDownForLoop() // without candidates the core would forget since when nodes are not needed
 	}
 	now := f.clock.Now()
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/callbacks"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
@@ -36,7 +37,8 @@ func (everyNode) GetPodDestinationCandidates(_ *cacontext.AutoscalingContext, al
 // candidates are the names of the nodes that the processor lets be removed.
 func candidates(t *testing.T, of nodes.ScaleDownNodeProcessor, all ...*corev1.Node) (names []string) {
 	t.Helper()
-	list, err := of.GetScaleDownCandidates(&cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}, all)
+	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t), ProcessorCallbacks: callbacks.NewTestProcessorCallbacks()}
+	list, err := of.GetScaleDownCandidates(ctx, all)
 	require.NoError(t, err)
 	for _, n := range list {
 		names = append(names, n.Name)
@@ -60,12 +62,18 @@ func TestDisabledKeepsNodesAsDestinations(t *testing.T) {
 func TestOldReadingForbidsRemoval(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(o *asg.Options, _ *aws.Options) { o.Clock = now })
-	now.Step(3 * time.Minute)
-	assert.Len(t, candidates(t, fresh(w), &corev1.Node{}), 1)
-	now.Step(time.Second)
-	assert.Empty(t, candidates(t, fresh(w), &corev1.Node{}))
+	forbids := func(after time.Duration) bool {
+		now.Step(after)
+		loop := callbacks.NewTestProcessorCallbacks()
+		ctx := &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t), ProcessorCallbacks: loop}
+		list, err := fresh(w).GetScaleDownCandidates(ctx, []*corev1.Node{{}})
+		assert.Truef(t, err == nil && len(list) == 1, "candidates %v, %v", list, err)
+		return loop.ScaleDownDisabledForLoop
+	}
+	assert.False(t, forbids(3*time.Minute))
+	assert.True(t, forbids(time.Second))
 	w.Reread()
-	assert.Len(t, candidates(t, fresh(w), &corev1.Node{}), 1)
+	assert.False(t, forbids(0))
 }
 
 func TestNodeThatIsRebootedIsNoCandidate(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
@@ -37,6 +38,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -69,6 +71,7 @@ type Requests struct {
 	// remove it. It returns the nodes that these pods need although the snapshot does not show it.
 	AfterScaleUp func(*cacontext.AutoscalingContext) (needed map[string]bool)
 	NeedsZone    func(*corev1.Pod) bool // whether the pod has to run in one particular zone
+	Bookings     pods.PodListProcessor  // books the room of ProvisioningRequests in the snapshot. Nil for none
 
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the causes that were events, one a line, by node
@@ -86,7 +89,15 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 	r.asked = nil
 	needed := r.AfterScaleUp(ctx)
 	if r.Moves != nil {
-		for _, on := range r.Moves.emptied.Restore(ctx.ClusterSnapshot) { // a node that came for a move waits for its pods
+		first := func(p *corev1.Pod) bool { // a repair waits for no booking, nor does a move for which a node was launched
+			s := r.Moves.states[r.Moves.owners[p.UID]]
+			return s.IgnoresWishes || s.Launches > 0
+		}
+		var book func()
+		if r.Bookings != nil { // the others found places before the bookings did
+			book = func() { _, _ = r.Bookings.Process(ctx, nil) }
+		}
+		for _, on := range r.Moves.emptied.Restore(ctx.ClusterSnapshot, book, first) { // a node that came for a move waits for its pods
 			needed[on.Name] = true
 		}
 	}
@@ -132,6 +143,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	now := r.Removals.rollback.clock.Now()
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
 	starting := r.starting(ctx)
+	_, served := ctx.ProcessorCallbacks.GetExtraValue(podlist.RequestServed)
 	for _, n := range r.asked {
 		switch {
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Superseded(n), r.Provider.Keeps(n), r.Provider.IsLeaving(n):
@@ -145,6 +157,8 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.awaitsGroup(n) && r.moves(n) && r.Moves.unplaced[n.Name]: // the snapshot has the node without the pods that need it
 			answer(n, simulator.NoPlaceToMovePods)
 			r.Moves.kept(ctx, r.Removals.answers[len(r.Removals.answers)-1])
+		case served && !(r.moves(n) && r.Moves.states[n.Name].IgnoresWishes): // the next loop books the room
+			answer(n, simulator.NodeGroupMaxDeletionCountReached)
 		default:
 			eligible = append(eligible, n)
 		}
@@ -184,7 +198,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		}
 	}
 	processors, own := *r.Processors, *ctx
-	processors.NodeGroupConfigProcessor = unneededAtOnce{processors.NodeGroupConfigProcessor}
+	processors.NodeGroupConfigProcessor = atOnce{processors.NodeGroupConfigProcessor}
 	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()} // the core's plan has the loop's own, and a node that stays uses nothing up
 	if err := budgets.SetPdbs(ctx.RemainingPdbTracker.GetPdbs()); err != nil {
 		return caerrors.ToAutoscalerError(caerrors.InternalError, err)
@@ -523,20 +537,16 @@ func (r *Requests) Publish() {
 	}
 }
 
-// unneededAtOnce has every node count as unneeded for long enough, whatever its utilization.
-type unneededAtOnce struct {
+// atOnce has every node count as unneeded for long enough, whatever its utilization.
+type atOnce struct {
 	nodegroupconfig.NodeGroupConfigProcessor
 }
 
-func (unneededAtOnce) GetScaleDownUnneededTime(cloudprovider.NodeGroup) (time.Duration, error) {
-	return 0, nil
-}
-func (unneededAtOnce) GetScaleDownUnreadyTime(cloudprovider.NodeGroup) (time.Duration, error) {
-	return 0, nil
-}
-func (unneededAtOnce) GetScaleDownUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
+func (atOnce) GetScaleDownUnneededTime(cloudprovider.NodeGroup) (time.Duration, error) { return 0, nil }
+func (atOnce) GetScaleDownUnreadyTime(cloudprovider.NodeGroup) (time.Duration, error)  { return 0, nil }
+func (atOnce) GetScaleDownUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
 	return math.MaxFloat64, nil
 }
-func (unneededAtOnce) GetScaleDownGpuUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
+func (atOnce) GetScaleDownGpuUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
 	return math.MaxFloat64, nil
 }

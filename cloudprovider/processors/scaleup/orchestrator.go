@@ -192,7 +192,14 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	there, s := o.ofNoGroup(nodes), &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}
 	o.context.ClusterSnapshot.Fork()
 	result, err := o.repeat(pods, s, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
-		return o.Core.ScaleUp(pods, slices.Concat(there, o.ofNoGroup(s.nodes())), daemonSets, nodeInfos, allOrNothing)
+		result, err := o.Core.ScaleUp(pods, slices.Concat(there, o.ofNoGroup(s.nodes())), daemonSets, nodeInfos, allOrNothing)
+		if err == nil && (result.Result == status.ScaleUpNotNeeded || result.Result == status.ScaleUpSuccessful &&
+			(len(result.ScaleUpInfos) == 0 || slices.ContainsFunc(result.PodsTriggeredScaleUp, o.ofRequest))) {
+			// A request has its room, which the core books in the next loop. So no node goes in this one.
+			o.context.ProcessorCallbacks.DisableScaleDownForLoop()
+			o.context.ProcessorCallbacks.SetExtraValue(podlist.RequestServed, true)
+		}
+		return result, err
 	})
 	o.context.ClusterSnapshot.Revert()
 	if most := o.context.MaxNodesTotal; err == nil && most > 0 && len(nodes) >= most && result.Result == status.ScaleUpNoOptionsAvailable {
@@ -200,10 +207,8 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		limit(result, slices.DeleteFunc(slices.Clone(pods), o.ofRequest)) // their request says why they wait
 	}
 	if err == nil && result.Result == status.ScaleUpSuccessful && len(result.ScaleUpInfos) == 0 {
-		// A request has found room on nodes that exist. For the core that would begin --scale-down-delay-after-add. It books the room in the
-		// next loop, so no node goes in this one.
+		// A request has found room on nodes that exist. For the core that would begin --scale-down-delay-after-add.
 		result.Result = status.ScaleUpNotNeeded
-		o.context.ProcessorCallbacks.DisableScaleDownForLoop()
 	}
 	if o.Complete != nil && result != nil {
 		o.Complete(result)

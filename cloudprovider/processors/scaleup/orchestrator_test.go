@@ -36,6 +36,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	ourexpander "github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
@@ -478,17 +479,28 @@ func TestPodsKeptApartGetNewNodes(t *testing.T) {
 	}
 }
 
-// A check for capacity succeeds without a launch. The core removes no node for --scale-down-delay-after-add after a success, and books the
-// room in its next loop.
+// A check for capacity succeeds without a launch, and a best-effort-atomic request that fits needs none. The core removes no node for
+// --scale-down-delay-after-add after a success, and books the room in its next loop.
 func TestScaleUpsEndWhenNothingGrows(t *testing.T) {
-	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
-	result := w.scaleUp(w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
-		calls++
-		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
-	}}}), filling(2))
-	assert.Equal(t, 1, calls)
-	assert.Equal(t, status.ScaleUpNotNeeded, result.Result, "the result for the core")
-	assert.True(t, w.ctx.ProcessorCallbacks.(*callbacks.TestProcessorCallbacks).ScaleDownDisabledForLoop, "no node goes in this loop")
+	for answer, served := range map[status.ScaleUpResult]bool{status.ScaleUpSuccessful: true, status.ScaleUpNotNeeded: true, status.ScaleUpNoOptionsAvailable: false} {
+		w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
+		result := w.scaleUp(w.start(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+			calls++
+			return &status.ScaleUpStatus{Result: answer}, nil
+		}}}), filling(2))
+		assert.Equal(t, 1, calls)
+		assert.Equal(t, served, result.Result == status.ScaleUpNotNeeded, "the result for the core")
+		assert.Equal(t, served, w.served())
+	}
+}
+
+// served reports whether no node goes in this loop, because a request has got its room.
+func (w *world) served() bool {
+	w.t.Helper()
+	loop := w.ctx.ProcessorCallbacks.(*callbacks.TestProcessorCallbacks)
+	_, served := loop.GetExtraValue(podlist.RequestServed)
+	assert.Equal(w.t, served, loop.ScaleDownDisabledForLoop)
+	return served
 }
 
 // summary is a result in words.
@@ -569,6 +581,7 @@ func TestRequestsGetOneScaleUpALoop(t *testing.T) {
 	for loop := range 2 {
 		w.scaleUp(o, slices.Concat(requested("request"), sized(2, 800)), "a +1", "b +1")
 		assert.Equalf(t, loop, requests, "tries of requests by loop %d", loop)
+		assert.Equal(t, requests > 0, w.served())
 	}
 	assert.Empty(t, cmp.Diff(asked{"a": {{"800m-0"}}, "b": {{"800m-1"}}}, w.planned()), "plan (-want +got)")
 }

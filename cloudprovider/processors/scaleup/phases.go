@@ -43,8 +43,8 @@ func (o *Orchestrator) phase(pods []*apiv1.Pod, s *simulation,
 	unhelped := err == nil && result != nil && (result.Result == status.ScaleUpNoOptionsAvailable || result.Result == status.ScaleUpNotNeeded)
 	if o.zonalNext || unhelped {
 		// The core's orchestrator of provisioning requests changes to the other kind of pods at every call. Pods that need a zone
-		// are neither kind. If their phase counted, every phase of the others would be for requests.
-		o.context.ProvisioningRequestScaleUpMode = forRequests
+		// are neither kind. If their phase counted, every phase of the others would be for requests. These have had their turn with the others.
+		o.context.ProvisioningRequestScaleUpMode = forRequests && o.zonalNext
 	}
 	o.zonalNext = !o.zonalNext
 	if unhelped {

@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -101,14 +102,15 @@ func TestPodsAreServedInPhases(t *testing.T) {
 	const done, nothing, failed = status.ScaleUpSuccessful, status.ScaleUpNoOptionsAvailable, status.ScaleUpError
 	room := fake.WithFakePodAnnotation(podsNamed("room")[0])
 	for _, tt := range []struct {
-		name     string
-		loops    [][]*apiv1.Pod
-		noViews  bool
-		requests bool // --enable-provisioning-requests
-		results  []status.ScaleUpResult
-		err      errors.AutoscalerError
-		calls    []call
-		later    [][]string // by loop
+		name        string
+		loops       [][]*apiv1.Pod
+		noViews     bool
+		requests    bool // --enable-provisioning-requests
+		forRequests bool // the turn of requests at the start of each loop
+		results     []status.ScaleUpResult
+		err         errors.AutoscalerError
+		calls       []call
+		later       [][]string // by loop
 	}{
 		{name: "pods that need a zone wait for the next loop", loops: [][]*apiv1.Pod{podsNamed("free", "in-a", "other", "in-b"), podsNamed("in-a", "in-b")},
 			results: []status.ScaleUpResult{done, done}, calls: []call{{Pods: []string{"free", "other"}}, {Pods: []string{"in-a", "in-b"}}},
@@ -125,6 +127,8 @@ func TestPodsAreServedInPhases(t *testing.T) {
 			later:   [][]string{nil, nil}},
 		{name: "pods of a provisioning request stay together", loops: [][]*apiv1.Pod{requested("free", "in-a")}, results: []status.ScaleUpResult{done},
 			requests: true, calls: []call{{Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
+		{name: "a request without room is tried once", loops: [][]*apiv1.Pod{slices.Concat(requested("free"), podsNamed("in-a"))}, requests: true, forRequests: true,
+			results: []status.ScaleUpResult{nothing, done}, calls: []call{{[]string{"free"}, true}, {Pods: []string{"free", "in-a"}}}, later: [][]string{nil}},
 		{name: "nobody serves the request", loops: [][]*apiv1.Pod{requested("free", "in-a")}, results: []status.ScaleUpResult{done},
 			calls: []call{{Pods: []string{"free"}}}, later: [][]string{{"in-a"}}},
 		{name: "room of a capacity buffer comes last", loops: [][]*apiv1.Pod{append(podsNamed("in-a"), room)}, results: []status.ScaleUpResult{done},
@@ -144,7 +148,7 @@ func TestPodsAreServedInPhases(t *testing.T) {
 				nil, nil, nil, taints.TaintConfig{}, nil)
 			var later [][]string
 			for _, pods := range tt.loops {
-				recorder.ctx.ProvisioningRequestScaleUpMode = false
+				recorder.ctx.ProvisioningRequestScaleUpMode = tt.forRequests
 				result, err := o.ScaleUp(pods, nil, nil, nil, false)
 				later = append(later, names(result.PodsAwaitEvaluation))
 				assert.Truef(t, (err != nil) == (tt.err != nil), "error %v, want %v", err, tt.err)

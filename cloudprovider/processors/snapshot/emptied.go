@@ -40,25 +40,31 @@ func (e *Emptied) Take(s clustersnapshot.ClusterSnapshot, info *framework.NodeIn
 }
 
 // Restore takes the pods off the nodes on which the core has put them, and puts their own nodes back as they were. It returns the nodes
-// that the core has found for them.
-func (e *Emptied) Restore(s clustersnapshot.ClusterSnapshot) map[types.UID]*corev1.Node {
+// that the core has found for them. book, which may be nil, books the room of ProvisioningRequests again while the pods are there that are first.
+func (e *Emptied) Restore(s clustersnapshot.ClusterSnapshot, book func(), first func(*corev1.Pod) bool) map[types.UID]*corev1.Node {
 	if len(e.Nodes) == 0 {
 		return nil
 	}
-	infos, err := s.ListNodeInfos()
-	if err != nil {
-		klog.ErrorS(err, "Could not look for the places of pods that are to leave their nodes")
-	}
 	places := map[types.UID]*corev1.Node{}
-	for _, info := range infos {
-		for _, p := range Pods(info) {
-			if !e.pods[p.UID] {
-				continue
+	for _, all := range []bool{book == nil, true} {
+		infos, err := s.ListNodeInfos()
+		if err != nil {
+			klog.ErrorS(err, "Could not look for the places of pods that are to leave their nodes")
+		}
+		for _, info := range infos {
+			for _, p := range Pods(info) {
+				if e.pods[p.UID] && (all || !first(p)) {
+					places[p.UID] = info.Node()
+				} else if all || string(p.UID) != p.Namespace+"/"+p.Name { // as the core names the pods of bookings
+					continue
+				}
+				if err := s.UnschedulePod(p.Namespace, p.Name, info.Node().Name); err != nil {
+					klog.ErrorS(err, "Could not take a pod off its new place in the snapshot", "pod", klog.KObj(p))
+				}
 			}
-			places[p.UID] = info.Node()
-			if err := s.UnschedulePod(p.Namespace, p.Name, info.Node().Name); err != nil {
-				klog.ErrorS(err, "Could not take a pod off its new place in the snapshot", "pod", klog.KObj(p))
-			}
+		}
+		if !all {
+			book()
 		}
 	}
 	for name, info := range e.Nodes {

@@ -44,8 +44,8 @@ func TestPodsLookForAPlaceWithoutTheDevicesThatTheyHold(t *testing.T) {
 			require.NoError(t, err)
 			require.Truef(t, len(free) == 1 && placed[free[0]] == "n1", "places %v, want one on n1", placed)
 			assert.Truef(t, len(free[0].Annotations) == 0 && len(pod.Annotations) == 1, "the core launches a node for it: %v", free[0].Annotations)
-			assert.Equal(t, "n1", e.Restore(s)[pod.UID].Name)
-			assert.Nil(t, e.Restore(s), "places of no pod")
+			assert.Equal(t, "n1", e.Restore(s, nil, nil)[pod.UID].Name)
+			assert.Nil(t, e.Restore(s, nil, nil), "places of no pod")
 			for node, pods := range map[string]int{"n0": 1, "n1": 0} {
 				info, err := s.GetNodeInfo(node)
 				require.NoError(t, err)
@@ -56,5 +56,35 @@ func TestPodsLookForAPlaceWithoutTheDevicesThatTheyHold(t *testing.T) {
 			assert.Empty(t, cmp.Diff([]*resourceapi.ResourceClaim{before}, claims), "the claim in the snapshot (-before +after)")
 			assert.Empty(t, cmp.Diff(before, claim), "the informer's claim (-before +after)")
 		})
+	}
+}
+
+// The pod of one node comes before the booking, and the pod of another one after it.
+func TestBookingTakesThePlaceOfPodsThatAreNotFirst(t *testing.T) {
+	w := newWorld(4, 0, false)
+	w.pods = []*corev1.Pod{newPod("repaired", "n0"), newPod("rotated", "n1")}
+	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+	w.load(t, s)
+	var e Emptied
+	for at, to := range []string{"n2", "n3"} {
+		info, err := s.GetNodeInfo(w.pods[at].Spec.NodeName)
+		require.NoError(t, err)
+		for _, p := range e.Take(s, info, Pods(info)) {
+			require.NoError(t, s.ForceAddPod(p, to))
+		}
+	}
+	booked := map[string]bool{}
+	e.Restore(s, func() {
+		for _, node := range []string{"n0", "n1", "n2", "n3"} {
+			info, err := s.GetNodeInfo(node)
+			require.NoError(t, err)
+			booked[node] = len(info.GetPods()) == 0 && !info.Node().Spec.Unschedulable
+		}
+	}, func(p *corev1.Pod) bool { return p.Name == "repaired" })
+	assert.Equal(t, map[string]bool{"n0": false, "n1": false, "n2": false, "n3": true}, booked, "room for bookings")
+	for node, pods := range map[string]int{"n0": 1, "n1": 1, "n2": 0, "n3": 0} {
+		info, err := s.GetNodeInfo(node)
+		require.NoError(t, err)
+		assert.Lenf(t, info.GetPods(), pods, "pods on %s", node)
 	}
 }

@@ -223,7 +223,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	made.requests = &scaledown.Requests{
 		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: with.cloud.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
 		Off: !p.options.ScaleDown, Also: p.remove, Report: p.decisions.Record.Report, Recorder: with.recorder, Moves: with.moves,
-		AfterScaleUp: with.draining.ScaledUp,
+		AfterScaleUp: with.draining.ScaledUp, Bookings: with.features.requests.processor,
 	}
 	core.ScaleDownNodeProcessor = made.requests
 }
