@@ -86,7 +86,7 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		configs:    map[string]LaunchConfiguration{},
 		nodegroups: map[string]EKSNodegroup{}, accessEntries: cfg.AccessEntries, network: cfg.Network,
 		images:     map[string]Image{},
-		ssm:        cloneMap(cfg.SSMParameters),
+		ssm:        maps.Collect(maps.All(cfg.SSMParameters)),
 		instances:  map[string]*instance{},
 		nodes:      map[string]nodeSink{},
 		roles:      map[string]*role{},

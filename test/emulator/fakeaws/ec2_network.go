@@ -101,14 +101,7 @@ func (a *account) vpcID() string { return "vpc-0" + hexID(16, "vpc", a.id) }
 
 // securityGroups returns the security groups that an instance has by its launch template, or else the VPC's default one.
 func (a *account) securityGroups(i *instance) (groups []ec2GroupID) {
-	var ids []string
-	if i.template != nil {
-		if t := a.templates[i.template.ID]; t != nil {
-			if n := t.number(i.template.Version); n > 0 {
-				ids = t.Versions[n-1].SecurityGroupIDs
-			}
-		}
-	}
+	ids := a.version(i).SecurityGroupIDs
 	if len(ids) == 0 {
 		ids = []string{"sg-0" + hexID(16, "default group", a.id)}
 	}

@@ -36,9 +36,7 @@ type (
 	ec2Interface struct {
 		DeviceIndex         int       `xml:"deviceIndex"`
 		DeleteOnTermination bool      `xml:"deleteOnTermination"`
-		PublicAddress       *bool     `xml:"associatePublicIpAddress"`
 		Type                string    `xml:"interfaceType,omitempty"`
-		SubnetID            string    `xml:"subnetId,omitempty"`
 		Groups              *groupIDs `xml:"groupSet"`
 	}
 	groupIDs struct {
@@ -180,7 +178,7 @@ func (a *account) versionShape(t *template, number int, resolve bool) ec2Templat
 func (v LaunchTemplateVersion) interfaces() *items[ec2Interface] {
 	var out items[ec2Interface]
 	for n, i := range v.NetworkInterfaces {
-		shape := ec2Interface{DeviceIndex: n, DeleteOnTermination: true, PublicAddress: i.PublicAddress, Type: i.Type, SubnetID: i.SubnetID}
+		shape := ec2Interface{DeviceIndex: n, DeleteOnTermination: true, Type: i.Type}
 		if len(i.SecurityGroupIDs) > 0 {
 			shape.Groups = &groupIDs{i.SecurityGroupIDs}
 		}

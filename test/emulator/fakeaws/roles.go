@@ -85,11 +85,7 @@ func (a *account) describeCluster(r *request) (any, error) {
 
 // issuer is the issuer of the tokens of an EKS cluster.
 func (a *account) issuer(cluster string) string {
-	domain := "amazonaws.com"
-	if a.partition == "aws-cn" {
-		domain = "amazonaws.com.cn"
-	}
-	return "https://oidc.eks." + a.region + "." + domain + "/id/" + strings.ToUpper(hexID(32, "issuer", cluster))
+	return "https://oidc.eks." + a.region + "." + domainOf(a.partition) + "/id/" + strings.ToUpper(hexID(32, "issuer", cluster))
 }
 
 // Issuer is the issuer of the tokens of an EKS cluster of the account.
