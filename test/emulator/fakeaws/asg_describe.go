@@ -192,27 +192,17 @@ const maxNanos = math.MaxInt64
 type (
 	xmlLaunchConfiguration struct {
 		Name           string                `xml:"LaunchConfigurationName"`
-		ARN            string                `xml:"LaunchConfigurationARN"`
 		ImageID        string                `xml:"ImageId"`
 		InstanceType   string                `xml:"InstanceType"`
 		UserData       string                `xml:"UserData"`
-		KeyName        string                `xml:"KeyName"`
-		KernelID       string                `xml:"KernelId"`
-		RamdiskID      string                `xml:"RamdiskId"`
 		SecurityGroups members[string]       `xml:"SecurityGroups"`
 		Mappings       members[xmlAsgDevice] `xml:"BlockDeviceMappings"`
 		SpotPrice      string                `xml:"SpotPrice,omitempty"`
 		CreatedTime    string                `xml:"CreatedTime"`
-		EbsOptimized   bool                  `xml:"EbsOptimized"`
 	}
 	xmlAsgDevice struct {
-		DeviceName string    `xml:"DeviceName"`
-		Ebs        xmlAsgEbs `xml:"Ebs"`
-	}
-	xmlAsgEbs struct {
-		VolumeSize          int    `xml:"VolumeSize,omitempty"`
-		VolumeType          string `xml:"VolumeType"`
-		DeleteOnTermination bool   `xml:"DeleteOnTermination"`
+		DeviceName string `xml:"DeviceName"`
+		SizeGiB    int    `xml:"Ebs>VolumeSize,omitempty"`
 	}
 )
 
@@ -221,11 +211,9 @@ func (a *account) configurationShape(lc LaunchConfiguration) xmlLaunchConfigurat
 		Name: lc.Name, ImageID: lc.ImageID, InstanceType: lc.InstanceType, SpotPrice: lc.SpotPrice,
 		UserData:    base64.StdEncoding.EncodeToString([]byte(lc.UserData)),
 		CreatedTime: timestamp(a.started),
-		ARN: "arn:" + a.partition + ":autoscaling:" + a.region + ":" + a.id + ":launchConfiguration:" + uuidOf("launch configuration", lc.Name) +
-			":launchConfigurationName/" + lc.Name,
 	}
 	for _, d := range lc.BlockDevices {
-		x.Mappings.Member = append(x.Mappings.Member, xmlAsgDevice{d.DeviceName, xmlAsgEbs{d.SizeGiB, "gp3", true}})
+		x.Mappings.Member = append(x.Mappings.Member, xmlAsgDevice{d.DeviceName, d.SizeGiB})
 	}
 	return x
 }

@@ -11,10 +11,10 @@ import (
 // Shapes of the Auto Scaling API (version 2011-01-01). A field is named as its element on the wire, unless its tag has the element's name.
 type (
 	xmlGroup struct {
-		AutoScalingGroupName, AutoScalingGroupARN, CreatedTime, HealthCheckType, VPCZoneIdentifier, ServiceLinkedRoleARN string
-		LaunchConfigurationName, DesiredCapacityType, Status                                                             string `xml:",omitempty"`
-		MinSize, MaxSize, DesiredCapacity, DefaultCooldown, HealthCheckGracePeriod                                       int
-		AvailabilityZones, LoadBalancerNames, TargetGroupARNs, EnabledMetrics, TerminationPolicies, TrafficSources       members[string]
+		AutoScalingGroupName, AutoScalingGroupARN, CreatedTime, VPCZoneIdentifier string
+		LaunchConfigurationName, DesiredCapacityType, Status                      string `xml:",omitempty"`
+		MinSize, MaxSize, DesiredCapacity                                         int
+		AvailabilityZones                                                         members[string]
 
 		LaunchTemplate                   *xmlTemplateSpec
 		MixedInstancesPolicy             *xmlMixedPolicy
@@ -109,11 +109,8 @@ func (a *account) shape(g *group) xmlGroup {
 	x := xmlGroup{
 		AutoScalingGroupName: g.Name, AutoScalingGroupARN: g.arn, LaunchConfigurationName: g.LaunchConfiguration,
 		MinSize: g.Min, MaxSize: g.Max, DesiredCapacity: g.Desired + g.failing, DesiredCapacityType: g.DesiredCapacityType,
-		DefaultCooldown: 300, HealthCheckType: "EC2", HealthCheckGracePeriod: 300,
 		Operator: g.Operator, CreatedTime: timestamp(g.created), NewInstancesProtectedFromScaleIn: g.ProtectNewInstances,
-		ServiceLinkedRoleARN: "arn:" + a.partition + ":iam::" + a.id + ":role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
-		AvailabilityZones:    members[string]{g.Zones},
-		TerminationPolicies:  members[string]{[]string{"Default"}},
+		AvailabilityZones: members[string]{g.Zones},
 	}
 	for n, zone := range g.Zones {
 		if n > 0 {

@@ -288,9 +288,6 @@ type EKSNodegroup struct {
 	Version          string            `json:"version,omitempty"` // 1.35
 	Status           string            `json:"status,omitempty"`  // ACTIVE
 	Issue            string            `json:"issue,omitempty"`   // a code that EKS finds, such as AsgInstanceLaunchFailures
-	Min              int               `json:"min,omitempty"`
-	Max              int               `json:"max,omitempty"`
-	Desired          int               `json:"desired,omitempty"`
 }
 
 // An EKSTaint has EKS's spelling of effects: NO_SCHEDULE, NO_EXECUTE, PREFER_NO_SCHEDULE.
@@ -306,9 +303,8 @@ type Image struct {
 	Name         string            `json:"name,omitempty"`
 	Description  string            `json:"description,omitempty"`
 	Architecture string            `json:"architecture,omitempty"` // x86_64
-	Owner        string            `json:"owner,omitempty"`
-	Platform     string            `json:"platform,omitempty"`   // windows, or none
-	RootDevice   string            `json:"rootDevice,omitempty"` // /dev/xvda
+	Platform     string            `json:"platform,omitempty"`     // windows, or none
+	RootDevice   string            `json:"rootDevice,omitempty"`   // /dev/xvda
 	BlockDevices []BlockDevice     `json:"blockDevices,omitempty"`
 	Tags         map[string]string `json:"tags,omitempty"`
 }

@@ -31,19 +31,11 @@ func ec2Tags(tags map[string]string) items[ec2Tag] {
 	return out
 }
 
-// Block devices, as launch templates and images have them.
-type (
-	ec2Device struct {
-		DeviceName string `xml:"deviceName"`
-		Ebs        ec2Ebs `xml:"ebs"`
-	}
-	ec2Ebs struct {
-		DeleteOnTermination bool   `xml:"deleteOnTermination"`
-		Encrypted           bool   `xml:"encrypted"`
-		VolumeSize          int    `xml:"volumeSize,omitempty"`
-		VolumeType          string `xml:"volumeType"`
-	}
-)
+// An ec2Device is a block device, as launch templates and images have it.
+type ec2Device struct {
+	DeviceName string `xml:"deviceName"`
+	SizeGiB    int    `xml:"ebs>volumeSize,omitempty"`
+}
 
 func ec2Devices(devices []BlockDevice) *items[ec2Device] {
 	if len(devices) == 0 {
@@ -51,7 +43,7 @@ func ec2Devices(devices []BlockDevice) *items[ec2Device] {
 	}
 	var out items[ec2Device]
 	for _, d := range devices {
-		out.Item = append(out.Item, ec2Device{d.DeviceName, ec2Ebs{DeleteOnTermination: true, VolumeSize: d.SizeGiB, VolumeType: "gp3"}})
+		out.Item = append(out.Item, ec2Device{d.DeviceName, d.SizeGiB})
 	}
 	return &out
 }

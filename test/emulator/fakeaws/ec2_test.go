@@ -32,6 +32,9 @@ func TestLaunchTemplatesThatAreGoneAreErrors(t *testing.T) {
 		_, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &tt.input)
 		wantAPIError(t, err, tt.code, "")
 	}
+	out, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0a")})
+	require.NoError(t, err)
+	assert.Len(t, out.LaunchTemplateVersions, 2, "all versions of a template that is there")
 }
 
 func TestTypesAreFoundByRequirements(t *testing.T) {
