@@ -70,10 +70,7 @@ type nodeSink interface {
 }
 
 // A template is a launch template. Versions count from 1.
-type template struct {
-	LaunchTemplate
-	created time.Time
-}
+type template struct{ LaunchTemplate }
 
 func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, faults *faultSet) *account {
 	a := &account{
@@ -86,7 +83,7 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		configs:    map[string]LaunchConfiguration{},
 		nodegroups: map[string]EKSNodegroup{}, accessEntries: cfg.AccessEntries, network: cfg.Network,
 		images:     map[string]Image{},
-		ssm:        cloneMap(cfg.SSMParameters),
+		ssm:        maps.Collect(maps.All(cfg.SSMParameters)),
 		instances:  map[string]*instance{},
 		nodes:      map[string]nodeSink{},
 		roles:      map[string]*role{},
@@ -190,7 +187,7 @@ func (a *account) addTemplate(t LaunchTemplate) *template {
 		t.ID = derivedTemplateID(t.Name)
 	}
 	t.Default = first(t.Default, 1)
-	added := &template{LaunchTemplate: t, created: time.Now()}
+	added := &template{t}
 	a.templates[t.ID], a.templateID[t.Name] = added, t.ID
 	return added
 }

@@ -154,20 +154,14 @@ var (
 	}
 )
 
-// A failure is an error in the place of the real answer, or, if late, after it.
-type failure struct {
-	*apiError
-	late bool
-}
-
-// failureOf is the error of the first fault that has one, or nil.
-func failureOf(req *request, a *account, hits []Fault) *failure {
+// failureOf is the error of the first fault that has one, or nil. It stands in the place of the real answer, or, if late, comes after it.
+func failureOf(req *request, a *account, hits []Fault) (failure *apiError, late bool) {
 	for _, f := range hits {
 		if f.Code != "" {
-			return &failure{apiError: faultError(req, a, f), late: f.Late}
+			return faultError(req, a, f), f.Late
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // faultError fills in the fields that the Fault leaves to AWS.

@@ -11,10 +11,10 @@ import (
 // Shapes of the Auto Scaling API (version 2011-01-01). A field is named as its element on the wire, unless its tag has the element's name.
 type (
 	xmlGroup struct {
-		AutoScalingGroupName, AutoScalingGroupARN, CreatedTime, HealthCheckType, VPCZoneIdentifier, ServiceLinkedRoleARN string
-		LaunchConfigurationName, DesiredCapacityType, Status                                                             string `xml:",omitempty"`
-		MinSize, MaxSize, DesiredCapacity, DefaultCooldown, HealthCheckGracePeriod                                       int
-		AvailabilityZones, LoadBalancerNames, TargetGroupARNs, EnabledMetrics, TerminationPolicies, TrafficSources       members[string]
+		AutoScalingGroupName, AutoScalingGroupARN, CreatedTime, VPCZoneIdentifier string
+		LaunchConfigurationName, DesiredCapacityType, Status                      string `xml:",omitempty"`
+		MinSize, MaxSize, DesiredCapacity                                         int
+		AvailabilityZones                                                         members[string]
 
 		LaunchTemplate                   *xmlTemplateSpec
 		MixedInstancesPolicy             *xmlMixedPolicy
@@ -65,16 +65,13 @@ type (
 		OnDemandBaseCapacity, OnDemandPercentageAboveBaseCapacity int
 
 		SpotInstancePools *int
-		SpotMaxPrice      string               `xml:",omitempty"`
 		Segments          *members[xmlSegment] `xml:"DistributionSegments"`
 	}
 	xmlRange        struct{ Min, Max *int }
 	xmlRequirements struct {
-		AllowedInstanceTypes, ExcludedInstanceTypes *members[string]
-		BareMetal, BurstablePerformance             string `xml:",omitempty"`
-
-		VCPUCount xmlRange `xml:"VCpuCount"`
-		MemoryMiB xmlRange
+		AllowedInstanceTypes *members[string]
+		VCPUCount            xmlRange `xml:"VCpuCount"`
+		MemoryMiB            xmlRange
 	}
 	xmlInstance struct {
 		InstanceType, AvailabilityZone, LifecycleState, HealthStatus string
@@ -112,15 +109,8 @@ func (a *account) shape(g *group) xmlGroup {
 	x := xmlGroup{
 		AutoScalingGroupName: g.Name, AutoScalingGroupARN: g.arn, LaunchConfigurationName: g.LaunchConfiguration,
 		MinSize: g.Min, MaxSize: g.Max, DesiredCapacity: g.Desired + g.failing, DesiredCapacityType: g.DesiredCapacityType,
-		DefaultCooldown: 300, HealthCheckType: "EC2", HealthCheckGracePeriod: 300,
 		Operator: g.Operator, CreatedTime: timestamp(g.created), NewInstancesProtectedFromScaleIn: g.ProtectNewInstances,
-		ServiceLinkedRoleARN: "arn:" + a.partition + ":iam::" + a.id + ":role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
-		AvailabilityZones:    members[string]{g.Zones},
-		TargetGroupARNs:      members[string]{g.LoadBalancerTargets},
-		TerminationPolicies:  members[string]{g.TerminationPolicies},
-	}
-	if len(g.TerminationPolicies) == 0 {
-		x.TerminationPolicies.Member = []string{"Default"}
+		AvailabilityZones: members[string]{g.Zones},
 	}
 	for n, zone := range g.Zones {
 		if n > 0 {
@@ -199,11 +189,10 @@ func (a *account) policyShape(p MixedInstancesPolicy) *xmlMixedPolicy {
 	}
 	d := p.Distribution
 	x.Distribution = xmlDistribution{
-		OnDemandAllocationStrategy:          first(d.OnDemandAllocationStrategy, "prioritized"),
+		OnDemandAllocationStrategy:          "prioritized",
 		OnDemandBaseCapacity:                d.OnDemandBaseCapacity,
 		OnDemandPercentageAboveBaseCapacity: 100,
 		SpotAllocationStrategy:              first(d.SpotAllocationStrategy, "lowest-price"),
-		SpotMaxPrice:                        d.SpotMaxPrice,
 	}
 	if d.OnDemandPercentageAboveBaseCapacity != nil {
 		x.Distribution.OnDemandPercentageAboveBaseCapacity = *d.OnDemandPercentageAboveBaseCapacity
@@ -227,19 +216,11 @@ func (r *InstanceRequirements) shape() *xmlRequirements {
 	if r == nil {
 		return nil
 	}
-	return &xmlRequirements{
-		VCPUCount: r.VCPUs.shape(), MemoryMiB: r.MemoryMiB.shape(),
-		AllowedInstanceTypes:  optionalMembers(r.AllowedInstanceTypes),
-		ExcludedInstanceTypes: optionalMembers(r.ExcludedInstanceTypes),
-		BareMetal:             r.BareMetal, BurstablePerformance: r.BurstablePerformance,
+	x := &xmlRequirements{VCPUCount: r.VCPUs.shape(), MemoryMiB: r.MemoryMiB.shape()}
+	if len(r.AllowedInstanceTypes) > 0 {
+		x.AllowedInstanceTypes = &members[string]{r.AllowedInstanceTypes}
 	}
-}
-
-func optionalMembers(values []string) *members[string] {
-	if len(values) == 0 {
-		return nil
-	}
-	return &members[string]{values}
+	return x
 }
 
 func (i *instance) shape() xmlInstance {

@@ -42,12 +42,6 @@ func (l *callLog) add(c Call) {
 	l.log = append(l.log, c)
 }
 
-func (l *callLog) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.counts, l.log = map[string]int{}, nil
-}
-
 // Calls counts the requests answered since the start or the last ResetCalls, failed ones included, by action.
 func (s *Server) Calls() map[string]int {
 	s.calls.mu.Lock()
@@ -63,4 +57,8 @@ func (s *Server) CallLog() []Call {
 }
 
 // ResetCalls starts counting afresh.
-func (s *Server) ResetCalls() { s.calls.reset() }
+func (s *Server) ResetCalls() {
+	s.calls.mu.Lock()
+	defer s.calls.mu.Unlock()
+	s.calls.counts, s.calls.log = map[string]int{}, nil
+}

@@ -76,23 +76,10 @@ func (c *catalogue) matching(r InstanceRequirements, architectures []string) []s
 
 func (r InstanceRequirements) met(t InstanceType) bool {
 	return r.VCPUs.holds(t.VCPU) && r.MemoryMiB.holds(t.MemoryMiB) &&
-		(len(r.AllowedInstanceTypes) == 0 || anyMatch(r.AllowedInstanceTypes, t.Name)) &&
-		!anyMatch(r.ExcludedInstanceTypes, t.Name) &&
-		optionMet(r.BareMetal, t.BareMetal) && optionMet(r.BurstablePerformance, t.burstable())
+		(len(r.AllowedInstanceTypes) == 0 || anyMatch(r.AllowedInstanceTypes, t.Name)) && !t.BareMetal && !t.burstable()
 }
 
 func (r Range) holds(n int) bool { return n >= r.Min && (r.Max == nil || n <= *r.Max) }
-
-// optionMet judges included, required and excluded, which is the default.
-func optionMet(option string, has bool) bool {
-	switch option {
-	case "included":
-		return true
-	case "required":
-		return has
-	}
-	return !has
-}
 
 func anyMatch(patterns []string, name string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {

@@ -117,29 +117,23 @@ type LaunchTemplateVersion struct {
 // A NetworkInterface is one of a launch template.
 type NetworkInterface struct {
 	Type             string   `json:"type,omitempty"` // interface (default), efa or efa-only
-	SubnetID         string   `json:"subnetId,omitempty"`
 	SecurityGroupIDs []string `json:"securityGroupIds,omitempty"`
-	PublicAddress    *bool    `json:"associatePublicIpAddress,omitempty"`
 }
 
 // A BlockDevice is one mapping of a launch template, launch configuration or image.
 type BlockDevice struct {
 	DeviceName string `json:"deviceName"`
 	SizeGiB    int    `json:"sizeGiB,omitempty"`
-	VolumeType string `json:"volumeType,omitempty"` // default gp3
-	SnapshotID string `json:"snapshotId,omitempty"`
-	Virtual    string `json:"virtualName,omitempty"` // ephemeral0, for instance store
 }
 
 // A LaunchConfiguration is the older form of a launch template.
 type LaunchConfiguration struct {
-	Name               string        `json:"name"`
-	ImageID            string        `json:"imageId,omitempty"`
-	InstanceType       string        `json:"instanceType"`
-	UserData           string        `json:"userData,omitempty"` // plain text, base64 on the wire
-	SpotPrice          string        `json:"spotPrice,omitempty"`
-	BlockDevices       []BlockDevice `json:"blockDevices,omitempty"`
-	IAMInstanceProfile string        `json:"iamInstanceProfile,omitempty"`
+	Name         string        `json:"name"`
+	ImageID      string        `json:"imageId,omitempty"`
+	InstanceType string        `json:"instanceType"`
+	UserData     string        `json:"userData,omitempty"` // plain text, base64 on the wire
+	SpotPrice    string        `json:"spotPrice,omitempty"`
+	BlockDevices []BlockDevice `json:"blockDevices,omitempty"`
 }
 
 // An AutoScalingGroup launches from exactly one of LaunchTemplate, LaunchConfiguration and MixedInstancesPolicy. Its desired
@@ -164,8 +158,6 @@ type AutoScalingGroup struct {
 	Operator            string   `json:"operator,omitempty"`       // the only service that may change it
 	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`
 	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"`
-	TerminationPolicies []string `json:"terminationPolicies,omitempty"`
-	LoadBalancerTargets []string `json:"targetGroupARNs,omitempty"`
 
 	// Cluster names the cluster that the group's instances join, as in AttachCluster. Empty means the cluster of Attach. AWS
 	// does not show it, because a group states its cluster in tags and user data only.
@@ -261,22 +253,17 @@ type Override struct {
 type Distribution struct {
 	OnDemandBaseCapacity                int    `json:"onDemandBaseCapacity,omitempty"`
 	OnDemandPercentageAboveBaseCapacity *int   `json:"onDemandPercentageAboveBaseCapacity,omitempty"` // 100
-	OnDemandAllocationStrategy          string `json:"onDemandAllocationStrategy,omitempty"`          // prioritized
 	SpotAllocationStrategy              string `json:"spotAllocationStrategy,omitempty"`              // lowest-price
 	SpotInstancePools                   int    `json:"spotInstancePools,omitempty"`                   // 2 with lowest-price
-	SpotMaxPrice                        string `json:"spotMaxPrice,omitempty"`
 
 	Segments [][]string `json:"segments,omitempty"` // kinds of capacity, in order, reported only
 }
 
-// InstanceRequirements select instance types by their properties. EC2 requires VCPUs and MemoryMiB.
+// InstanceRequirements select instance types by their properties, bare metal and burstable ones never. EC2 requires VCPUs and MemoryMiB.
 type InstanceRequirements struct {
-	VCPUs                 Range    `json:"vCpuCount"`
-	MemoryMiB             Range    `json:"memoryMiB"`
-	AllowedInstanceTypes  []string `json:"allowedInstanceTypes,omitempty"`  // with *, not together with excluded
-	ExcludedInstanceTypes []string `json:"excludedInstanceTypes,omitempty"` // with *
-	BareMetal             string   `json:"bareMetal,omitempty"`             // included, required or excluded (default)
-	BurstablePerformance  string   `json:"burstablePerformance,omitempty"`  // included, required or excluded (default)
+	VCPUs                Range    `json:"vCpuCount"`
+	MemoryMiB            Range    `json:"memoryMiB"`
+	AllowedInstanceTypes []string `json:"allowedInstanceTypes,omitempty"` // with *
 }
 
 // A Range has a lower and, unless nil, an upper bound, both inclusive.
@@ -301,9 +288,6 @@ type EKSNodegroup struct {
 	Version          string            `json:"version,omitempty"` // 1.35
 	Status           string            `json:"status,omitempty"`  // ACTIVE
 	Issue            string            `json:"issue,omitempty"`   // a code that EKS finds, such as AsgInstanceLaunchFailures
-	Min              int               `json:"min,omitempty"`
-	Max              int               `json:"max,omitempty"`
-	Desired          int               `json:"desired,omitempty"`
 }
 
 // An EKSTaint has EKS's spelling of effects: NO_SCHEDULE, NO_EXECUTE, PREFER_NO_SCHEDULE.
@@ -319,9 +303,8 @@ type Image struct {
 	Name         string            `json:"name,omitempty"`
 	Description  string            `json:"description,omitempty"`
 	Architecture string            `json:"architecture,omitempty"` // x86_64
-	Owner        string            `json:"owner,omitempty"`
-	Platform     string            `json:"platform,omitempty"`   // windows, or none
-	RootDevice   string            `json:"rootDevice,omitempty"` // /dev/xvda
+	Platform     string            `json:"platform,omitempty"`     // windows, or none
+	RootDevice   string            `json:"rootDevice,omitempty"`   // /dev/xvda
 	BlockDevices []BlockDevice     `json:"blockDevices,omitempty"`
 	Tags         map[string]string `json:"tags,omitempty"`
 }

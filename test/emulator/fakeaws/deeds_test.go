@@ -60,7 +60,9 @@ func TestDeedsStayWithinTheLimits(t *testing.T) {
 		}
 		pass(time.Minute)
 		statesAre(t, c, "after all were refused", map[string]int{"InService": 4})
-		assert.Len(t, happened(s, Refused), 4, "refused, want four")
+		do(t, s, Deed{Kind: Delete, Group: "gone"})
+		assert.Len(t, happened(s, Refused), 5, "refused, want four and one of a group that does not exist")
+		assert.Error(t, s.Do(Deed{Kind: "dance", Group: "g"}), "an unknown kind was accepted")
 	})
 }
 
@@ -177,13 +179,19 @@ func TestSpotInstancesAreReclaimedFirst(t *testing.T) {
 }
 
 func TestRecreatedGroupKeepsItsName(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
+	inBubble(t, oneGroup(withDesired(2), func(g *AutoScalingGroup) { g.RegisterAfter = Never }), func(t *testing.T, s *Server, c clients) {
 		old := describe(t, c, "g")
 		do(t, s, Deed{Kind: Delete, BackAfter: Duration(10 * time.Second)})
 		pass(5 * time.Second)
 		_, exists := s.Group("g")
 		assert.False(t, exists, "the group is still there")
+		assert.NoError(t, s.SetNodeConfig("g", NodeConfig{}))
 		pass(time.Minute)
+		s.account.mu.Lock()
+		registers := s.account.groups["g"].RegisterAfter
+		s.account.mu.Unlock()
+		assert.Zero(t, registers, "the nodes register as the group that is gone had it")
+		assert.Error(t, s.SetNodeConfig("gone", NodeConfig{}), "a group that does not exist and will not come back was changed")
 		g := describe(t, c, "g")
 		if len(g.Instances) != 2 || *g.AutoScalingGroupARN == *old.AutoScalingGroupARN || *g.Instances[0].InstanceId == *old.Instances[0].InstanceId {
 			t.Errorf("group %s with %d instances; want another with 2 others", *g.AutoScalingGroupARN, len(g.Instances))
@@ -191,65 +199,7 @@ func TestRecreatedGroupKeepsItsName(t *testing.T) {
 	})
 }
 
-func TestRecreatedGroupHasCurrentNodeConfig(t *testing.T) {
-	config := oneGroup()
-	config.AutoScalingGroups[0].NodeConfig.RegisterAfter = Never
-	inBubble(t, config, func(t *testing.T, s *Server, _ clients) {
-		do(t, s, Deed{Kind: Delete, BackAfter: Duration(10 * time.Second)})
-		pass(5 * time.Second)
-		assert.NoError(t, s.SetNodeConfig("g", NodeConfig{}))
-		pass(time.Minute)
-		s.account.mu.Lock()
-		g := s.account.groups["g"]
-		s.account.mu.Unlock()
-		assert.Truef(t, g != nil && g.NodeConfig.RegisterAfter == 0, "the group is %+v, want one whose nodes register at once", g)
-		assert.Error(t, s.SetNodeConfig("gone", NodeConfig{}), "a group that does not exist and will not come back was changed")
-	})
-}
-
-func TestOtherDeeds(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(4)), func(t *testing.T, s *Server, c clients) {
-		do(t, s, Deed{Kind: Standby})
-		do(t, s, Deed{Kind: Detach})
-		do(t, s, Deed{Kind: SuspendProcesses, Processes: []string{"Launch"}})
-		do(t, s, Deed{Kind: ResumeProcesses})
-		setDesired(t, c, "g", 0)
-		pass(time.Minute)
-		statesAre(t, c, "all gone but one in standby", map[string]int{"Standby": 1})
-		assert.Empty(t, happened(s, Refused), "refused")
-		do(t, s, Deed{Kind: Delete, Group: "gone"})
-		assert.Len(t, happened(s, Refused), 1, "refused, want one of a group that does not exist")
-		assert.Error(t, s.Do(Deed{Kind: "dance", Group: "g"}), "an unknown kind was accepted")
-	})
-}
-
 // User guide, "Default termination policy": the zone with the most instances, then the oldest launch template version.
-func TestScaleInChoosesByThePolicy(t *testing.T) {
-	for _, tt := range []struct {
-		policies []string
-		want     int // of four in one zone, the oldest first
-	}{{nil, 0}, {[]string{"OldestInstance"}, 0}, {[]string{"NewestInstance"}, 3}} {
-		t.Run(strings.Join(tt.policies, ","), func(t *testing.T) {
-			cfg := oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.Zones, g.TerminationPolicies = g.Zones[:1], tt.policies })
-			inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
-				for n := range int32(3) {
-					pass(time.Minute)
-					setDesired(t, c, "g", n+2)
-				}
-				pass(time.Minute)
-				all, _ := s.Group("g")
-				setDesired(t, c, "g", 3)
-				for _, e := range s.Events() {
-					if e.Kind == ScaleInKill && e.Instance != all.Instances[tt.want].ID {
-						t.Errorf("killed %s, want %s", e.Instance, all.Instances[tt.want].ID)
-					}
-				}
-				assert.Equal(t, 1, count(s, ScaleInKill), "killed")
-			})
-		})
-	}
-}
-
 func TestScaleInPrefersAnOutdatedTemplate(t *testing.T) {
 	cfg := oneGroup(withDesired(2), func(g *AutoScalingGroup) { g.Zones, g.LaunchTemplate.Version = g.Zones[:1], "2" })
 	cfg.LaunchTemplates[0].Versions = append(cfg.LaunchTemplates[0].Versions, cfg.LaunchTemplates[0].Versions[0])

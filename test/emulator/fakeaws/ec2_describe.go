@@ -11,23 +11,15 @@ import (
 
 type (
 	ec2Image struct {
-		ImageID            string            `xml:"imageId"`
-		ImageLocation      string            `xml:"imageLocation"`
-		ImageState         string            `xml:"imageState"`
-		ImageOwnerID       string            `xml:"imageOwnerId"`
-		CreationDate       string            `xml:"creationDate"`
-		IsPublic           bool              `xml:"isPublic"`
-		Architecture       string            `xml:"architecture"`
-		ImageType          string            `xml:"imageType"`
-		Name               string            `xml:"name"`
-		Description        string            `xml:"description,omitempty"`
-		Platform           string            `xml:"platform,omitempty"`
-		RootDeviceType     string            `xml:"rootDeviceType"`
-		RootDeviceName     string            `xml:"rootDeviceName"`
-		BlockDevices       *items[ec2Device] `xml:"blockDeviceMapping"`
-		VirtualizationType string            `xml:"virtualizationType"`
-		Tags               items[ec2Tag]     `xml:"tagSet"`
-		EnaSupport         bool              `xml:"enaSupport"`
+		ImageID        string            `xml:"imageId"`
+		Architecture   string            `xml:"architecture"`
+		Name           string            `xml:"name"`
+		Description    string            `xml:"description,omitempty"`
+		Platform       string            `xml:"platform,omitempty"`
+		RootDeviceName string            `xml:"rootDeviceName"`
+		BlockDevices   *items[ec2Device] `xml:"blockDeviceMapping"`
+		Virtualization string            `xml:"virtualizationType"`
+		Tags           items[ec2Tag]     `xml:"tagSet"`
 	}
 	ec2Images struct {
 		ec2Header
@@ -41,15 +33,12 @@ type (
 		PrivateDNSName string            `xml:"privateDnsName"`
 		InstanceType   string            `xml:"instanceType"`
 		LaunchTime     string            `xml:"launchTime"`
-		Placement      ec2Placement      `xml:"placement"`
+		Zone           string            `xml:"placement>availabilityZone"`
 		PrivateIP      string            `xml:"privateIpAddress"`
 		SubnetID       string            `xml:"subnetId"`
 		VPCID          string            `xml:"vpcId"`
 		Groups         items[ec2GroupID] `xml:"groupSet"`
 		Architecture   string            `xml:"architecture"`
-		RootDeviceType string            `xml:"rootDeviceType"`
-		RootDeviceName string            `xml:"rootDeviceName"`
-		Lifecycle      string            `xml:"instanceLifecycle,omitempty"`
 		Tags           items[ec2Tag]     `xml:"tagSet"`
 		Reason         *ec2Reason        `xml:"stateReason"`
 	}
@@ -61,14 +50,8 @@ type (
 		Code int    `xml:"code"`
 		Name string `xml:"name"`
 	}
-	ec2Placement struct {
-		Zone    string `xml:"availabilityZone"`
-		Tenancy string `xml:"tenancy"`
-	}
 	ec2Reservation struct {
-		ReservationID string             `xml:"reservationId"`
-		OwnerID       string             `xml:"ownerId"`
-		Instances     items[ec2Instance] `xml:"instancesSet"`
+		Instances items[ec2Instance] `xml:"instancesSet"`
 	}
 	ec2Reservations struct {
 		ec2Header
@@ -110,18 +93,16 @@ func (a *account) describeImages(r *request) (any, error) {
 	}
 	out := &ec2Images{NextToken: next}
 	for _, img := range found {
-		out.Images.Item = append(out.Images.Item, a.imageShape(img))
+		out.Images.Item = append(out.Images.Item, imageShape(img))
 	}
 	return out, nil
 }
 
-func (a *account) imageShape(img Image) ec2Image {
-	owner := first(img.Owner, a.id)
+func imageShape(img Image) ec2Image {
 	return ec2Image{
-		ImageID: img.ID, Name: first(img.Name, img.ID), Description: img.Description, ImageLocation: owner + "/" + first(img.Name, img.ID), ImageState: "available",
-		ImageOwnerID: owner, CreationDate: timestamp(a.started), IsPublic: true, Architecture: first(img.Architecture, "x86_64"),
-		ImageType: "machine", Platform: img.Platform, RootDeviceType: "ebs", RootDeviceName: first(img.RootDevice, "/dev/xvda"),
-		BlockDevices: ec2Devices(img.BlockDevices), VirtualizationType: "hvm", Tags: ec2Tags(img.Tags), EnaSupport: true,
+		ImageID: img.ID, Name: first(img.Name, img.ID), Description: img.Description, Architecture: first(img.Architecture, "x86_64"),
+		Platform: img.Platform, RootDeviceName: first(img.RootDevice, "/dev/xvda"), BlockDevices: ec2Devices(img.BlockDevices),
+		Virtualization: "hvm", Tags: ec2Tags(img.Tags),
 	}
 }
 
@@ -163,9 +144,7 @@ func (a *account) describeInstances(r *request) (any, error) {
 	for _, i := range found {
 		x := a.instanceShape(i)
 		x.State, _ = then.state(i)
-		out.Reservations.Item = append(out.Reservations.Item, ec2Reservation{
-			ReservationID: "r-0" + hexID(16, "reservation", i.id), OwnerID: a.id, Instances: items[ec2Instance]{[]ec2Instance{x}},
-		})
+		out.Reservations.Item = append(out.Reservations.Item, ec2Reservation{items[ec2Instance]{[]ec2Instance{x}}})
 	}
 	return out, nil
 }
@@ -184,29 +163,19 @@ func (i *instance) ec2State() ec2State {
 
 func (a *account) instanceShape(i *instance) ec2Instance {
 	t, _ := a.types.lookup(i.pool.instanceType)
-	x := ec2Instance{
+	return ec2Instance{
 		InstanceID: i.id, ImageID: i.imageID, State: i.ec2State(), PrivateDNSName: i.nodeName, InstanceType: i.pool.instanceType,
-		LaunchTime: timestamp(i.launchTime), Placement: ec2Placement{i.pool.zone, "default"}, PrivateIP: i.ip(),
+		LaunchTime: timestamp(i.launchTime), Zone: i.pool.zone, PrivateIP: i.ip(),
 		SubnetID: subnetID(i.pool.zone), VPCID: a.vpcID(), Groups: items[ec2GroupID]{a.securityGroups(i)}, Architecture: t.awsArchitecture(),
-		RootDeviceType: "ebs", RootDeviceName: "/dev/xvda", Tags: ec2Tags(i.tags),
+		Tags: ec2Tags(i.tags), Reason: i.reason,
 	}
-	if i.pool.capacityType == spot {
-		x.Lifecycle = spot
-	}
-	x.Reason = i.reason
-	return x
 }
 
 type (
 	ec2Zone struct {
-		ZoneName   string `xml:"zoneName"`
-		ZoneID     string `xml:"zoneId"`
-		State      string `xml:"zoneState"`
-		RegionName string `xml:"regionName"`
-		OptIn      string `xml:"optInStatus"`
-		Kind       string `xml:"zoneType"`
-
-		Messages items[string] `xml:"messageSet"`
+		ZoneName string `xml:"zoneName"`
+		ZoneID   string `xml:"zoneId"`
+		State    string `xml:"zoneState"`
 	}
 	ec2Zones struct {
 		ec2Header
@@ -221,12 +190,7 @@ func (a *account) describeAvailabilityZones(r *request) (any, error) {
 	}
 	out := &ec2Zones{}
 	for _, name := range a.zones() {
-		kind := "availability-zone"
-		if len(name) > len(a.region)+1 {
-			kind = "local-zone"
-		}
-		out.Zones.Item = append(out.Zones.Item, ec2Zone{ZoneName: name, ZoneID: zoneID(a.region, name), State: "available",
-			RegionName: a.region, OptIn: "opt-in-not-required", Kind: kind})
+		out.Zones.Item = append(out.Zones.Item, ec2Zone{ZoneName: name, ZoneID: zoneID(a.region, name), State: "available"})
 	}
 	return out, nil
 }

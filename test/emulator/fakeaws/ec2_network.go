@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 )
 
 // A Network is the account's only VPC. It has a subnet in each zone.
@@ -24,28 +23,17 @@ type Subnet struct {
 type (
 	ec2Route struct {
 		Destination string `xml:"destinationCidrBlock"`
-		Gateway     string `xml:"gatewayId,omitempty"`
-		NAT         string `xml:"natGatewayId,omitempty"`
-		Origin      string `xml:"origin"`
 		State       string `xml:"state"`
 	}
-	ec2AssociationState struct {
-		State string `xml:"state"`
-	}
 	ec2Association struct {
-		ID     string              `xml:"routeTableAssociationId"`
-		Table  string              `xml:"routeTableId"`
-		Subnet string              `xml:"subnetId,omitempty"`
-		Main   bool                `xml:"main"`
-		State  ec2AssociationState `xml:"associationState"`
+		Subnet string `xml:"subnetId,omitempty"`
+		Main   bool   `xml:"main"`
 	}
 	ec2RouteTable struct {
 		ID           string                `xml:"routeTableId"`
 		VPC          string                `xml:"vpcId"`
-		Owner        string                `xml:"ownerId"`
 		Routes       items[ec2Route]       `xml:"routeSet"`
 		Associations items[ec2Association] `xml:"associationSet"`
-		Tags         items[ec2Tag]         `xml:"tagSet"`
 	}
 	ec2RouteTables struct {
 		ec2Header
@@ -53,38 +41,26 @@ type (
 		NextToken string               `xml:"nextToken,omitempty"`
 	}
 	ec2Subnet struct {
-		ID         string        `xml:"subnetId"`
-		State      string        `xml:"state"`
-		VPC        string        `xml:"vpcId"`
-		CIDR       string        `xml:"cidrBlock,omitempty"`
-		Free       int           `xml:"availableIpAddressCount"`
-		Zone       string        `xml:"availabilityZone"`
-		ZoneID     string        `xml:"availabilityZoneId"`
-		IPv6Native bool          `xml:"ipv6Native"`
-		Owner      string        `xml:"ownerId"`
-		Tags       items[ec2Tag] `xml:"tagSet"`
+		ID         string `xml:"subnetId"`
+		State      string `xml:"state"`
+		VPC        string `xml:"vpcId"`
+		Free       int    `xml:"availableIpAddressCount"`
+		Zone       string `xml:"availabilityZone"`
+		IPv6Native bool   `xml:"ipv6Native"`
 	}
 	ec2Subnets struct {
 		ec2Header
 		Subnets   items[ec2Subnet] `xml:"subnetSet"`
 		NextToken string           `xml:"nextToken,omitempty"`
 	}
-	ec2IPRange struct {
-		CIDR string `xml:"cidrIp"`
-	}
 	ec2Permission struct {
-		Protocol string            `xml:"ipProtocol"`
-		Ranges   items[ec2IPRange] `xml:"ipRanges"`
+		Protocol string `xml:"ipProtocol"`
 	}
 	ec2SecurityGroup struct {
-		Owner       string               `xml:"ownerId"`
-		ID          string               `xml:"groupId"`
-		Name        string               `xml:"groupName"`
-		Description string               `xml:"groupDescription"`
-		VPC         string               `xml:"vpcId"`
-		In          items[ec2Permission] `xml:"ipPermissions"`
-		Out         items[ec2Permission] `xml:"ipPermissionsEgress"`
-		Tags        items[ec2Tag]        `xml:"tagSet"`
+		ID   string               `xml:"groupId"`
+		Name string               `xml:"groupName"`
+		VPC  string               `xml:"vpcId"`
+		Out  items[ec2Permission] `xml:"ipPermissionsEgress"`
 	}
 	ec2SecurityGroups struct {
 		ec2Header
@@ -101,14 +77,7 @@ func (a *account) vpcID() string { return "vpc-0" + hexID(16, "vpc", a.id) }
 
 // securityGroups returns the security groups that an instance has by its launch template, or else the VPC's default one.
 func (a *account) securityGroups(i *instance) (groups []ec2GroupID) {
-	var ids []string
-	if i.template != nil {
-		if t := a.templates[i.template.ID]; t != nil {
-			if n := t.number(i.template.Version); n > 0 {
-				ids = t.Versions[n-1].SecurityGroupIDs
-			}
-		}
-	}
+	ids := a.version(i).SecurityGroupIDs
 	if len(ids) == 0 {
 		ids = []string{"sg-0" + hexID(16, "default group", a.id)}
 	}
@@ -147,13 +116,12 @@ func described[T any](a *account, r *request, most int, filter string, all []T, 
 // describeRouteTables knows the main table. A subnet with a route of its own has a table, too.
 func (a *account) describeRouteTables(r *request) (any, error) {
 	table := func(key, state, subnet string) ec2RouteTable {
-		t := ec2RouteTable{ID: "rtb-0" + hexID(16, "table", key), VPC: a.vpcID(), Owner: a.id}
-		t.Routes.Item = []ec2Route{{Destination: "10.0.0.0/8", Gateway: "local", Origin: "CreateRouteTable", State: "active"}}
+		t := ec2RouteTable{ID: "rtb-0" + hexID(16, "table", key), VPC: a.vpcID()}
+		t.Routes.Item = []ec2Route{{Destination: "10.0.0.0/8", State: "active"}}
 		if state != "none" {
-			t.Routes.Item = append(t.Routes.Item, ec2Route{Destination: "0.0.0.0/0", NAT: "nat-0" + hexID(16, "nat", key), Origin: "CreateRoute", State: first(state, "active")})
+			t.Routes.Item = append(t.Routes.Item, ec2Route{Destination: "0.0.0.0/0", State: first(state, "active")})
 		}
-		t.Associations.Item = []ec2Association{{ID: "rtbassoc-0" + hexID(16, "table", key), Table: t.ID, Subnet: subnet, Main: subnet == "",
-			State: ec2AssociationState{"associated"}}}
+		t.Associations.Item = []ec2Association{{Subnet: subnet, Main: subnet == ""}}
 		return t
 	}
 	all := []ec2RouteTable{table("main", a.network.Route, "")}
@@ -168,12 +136,10 @@ func (a *account) describeRouteTables(r *request) (any, error) {
 
 func (a *account) describeSubnets(r *request) (any, error) {
 	var all []ec2Subnet
-	for n, zone := range a.zones() {
-		s := ec2Subnet{ID: subnetID(zone), State: "available", VPC: a.vpcID(), CIDR: "10." + strconv.Itoa(n) + ".0.0/16", Free: 65_000,
-			Zone: zone, ZoneID: zoneID(a.region, zone), IPv6Native: a.network.Subnets[zone].IPv6Only, Owner: a.id}
-		if s.IPv6Native {
-			s.CIDR, s.Free = "", 0
-		} else if a.network.Subnets[zone].Full {
+	for _, zone := range a.zones() {
+		is := a.network.Subnets[zone]
+		s := ec2Subnet{ID: subnetID(zone), State: "available", VPC: a.vpcID(), Free: 65_000, Zone: zone, IPv6Native: is.IPv6Only}
+		if is.IPv6Only || is.Full {
 			s.Free = 0
 		}
 		all = append(all, s)
@@ -187,9 +153,9 @@ func (a *account) describeSecurityGroups(r *request) (any, error) {
 	byID := map[string]ec2SecurityGroup{}
 	for _, i := range a.instances {
 		for _, g := range a.securityGroups(i) {
-			group := ec2SecurityGroup{Owner: a.id, ID: g.ID, Name: g.Name, Description: g.Name, VPC: a.vpcID()}
+			group := ec2SecurityGroup{ID: g.ID, Name: g.Name, VPC: a.vpcID()}
 			if !slices.Contains(a.network.ClosedGroups, g.ID) {
-				group.Out.Item = []ec2Permission{{"-1", items[ec2IPRange]{[]ec2IPRange{{"0.0.0.0/0"}}}}}
+				group.Out.Item = []ec2Permission{{"-1"}}
 			}
 			byID[g.ID] = group
 		}

@@ -31,21 +31,11 @@ func ec2Tags(tags map[string]string) items[ec2Tag] {
 	return out
 }
 
-// Block devices, as launch templates and images have them.
-type (
-	ec2Device struct {
-		DeviceName  string  `xml:"deviceName"`
-		VirtualName string  `xml:"virtualName,omitempty"`
-		Ebs         *ec2Ebs `xml:"ebs"`
-	}
-	ec2Ebs struct {
-		DeleteOnTermination bool   `xml:"deleteOnTermination"`
-		Encrypted           bool   `xml:"encrypted"`
-		SnapshotID          string `xml:"snapshotId,omitempty"`
-		VolumeSize          int    `xml:"volumeSize,omitempty"`
-		VolumeType          string `xml:"volumeType"`
-	}
-)
+// An ec2Device is a block device, as launch templates and images have it.
+type ec2Device struct {
+	DeviceName string `xml:"deviceName"`
+	SizeGiB    int    `xml:"ebs>volumeSize,omitempty"`
+}
 
 func ec2Devices(devices []BlockDevice) *items[ec2Device] {
 	if len(devices) == 0 {
@@ -53,11 +43,7 @@ func ec2Devices(devices []BlockDevice) *items[ec2Device] {
 	}
 	var out items[ec2Device]
 	for _, d := range devices {
-		shape := ec2Device{DeviceName: d.DeviceName, VirtualName: d.Virtual}
-		if d.Virtual == "" {
-			shape.Ebs = &ec2Ebs{DeleteOnTermination: true, SnapshotID: d.SnapshotID, VolumeSize: d.SizeGiB, VolumeType: first(d.VolumeType, "gp3")}
-		}
-		out.Item = append(out.Item, shape)
+		out.Item = append(out.Item, ec2Device{d.DeviceName, d.SizeGiB})
 	}
 	return &out
 }
@@ -69,12 +55,9 @@ type (
 		Max *int `xml:"max"`
 	}
 	ec2Requirements struct {
-		VCPUCount             ec2Range       `xml:"vCpuCount"`
-		MemoryMiB             ec2Range       `xml:"memoryMiB"`
-		AllowedInstanceTypes  *items[string] `xml:"allowedInstanceTypeSet"`
-		ExcludedInstanceTypes *items[string] `xml:"excludedInstanceTypeSet"`
-		BareMetal             string         `xml:"bareMetal,omitempty"`
-		BurstablePerformance  string         `xml:"burstablePerformance,omitempty"`
+		VCPUCount            ec2Range       `xml:"vCpuCount"`
+		MemoryMiB            ec2Range       `xml:"memoryMiB"`
+		AllowedInstanceTypes *items[string] `xml:"allowedInstanceTypeSet"`
 	}
 )
 
@@ -84,9 +67,7 @@ func (r *InstanceRequirements) ec2Shape() *ec2Requirements {
 	}
 	return &ec2Requirements{
 		VCPUCount: ec2Range{&r.VCPUs.Min, r.VCPUs.Max}, MemoryMiB: ec2Range{&r.MemoryMiB.Min, r.MemoryMiB.Max},
-		AllowedInstanceTypes:  optionalItems(r.AllowedInstanceTypes),
-		ExcludedInstanceTypes: optionalItems(r.ExcludedInstanceTypes),
-		BareMetal:             r.BareMetal, BurstablePerformance: r.BurstablePerformance,
+		AllowedInstanceTypes: optionalItems(r.AllowedInstanceTypes),
 	}
 }
 
@@ -98,17 +79,11 @@ func optionalItems(values []string) *items[string] {
 }
 
 func requirementsOf(f form) (InstanceRequirements, error) {
-	r := InstanceRequirements{
-		AllowedInstanceTypes: f.list("AllowedInstanceType"), ExcludedInstanceTypes: f.list("ExcludedInstanceType"),
-		BareMetal: f.get("BareMetal"), BurstablePerformance: f.get("BurstablePerformance"),
-	}
+	r := InstanceRequirements{AllowedInstanceTypes: f.list("AllowedInstanceType")}
 	for _, needed := range []string{"VCpuCount.Min", "MemoryMiB.Min"} {
 		if !f.has(needed) {
 			return r, &apiError{Code: "MissingParameter", Message: "The request must contain the parameter InstanceRequirements." + needed}
 		}
-	}
-	if f.has("AllowedInstanceType.1") && f.has("ExcludedInstanceType.1") {
-		return r, &apiError{Code: "InvalidParameterCombination", Message: "You can't specify both AllowedInstanceTypes and ExcludedInstanceTypes."}
 	}
 	var err error
 	if r.VCPUs, err = rangeOf(f.sub("VCpuCount")); err != nil {

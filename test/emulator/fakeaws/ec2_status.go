@@ -14,7 +14,6 @@ type (
 	ec2StatusDetail struct {
 		Name   string `xml:"name"`
 		Status string `xml:"status"`
-		Since  string `xml:"impairedSince,omitempty"`
 	}
 	ec2StatusSummary struct {
 		Status  string                 `xml:"status"`
@@ -26,7 +25,6 @@ type (
 		State      ec2State         `xml:"instanceState"`
 		System     ec2StatusSummary `xml:"systemStatus"`
 		Instance   ec2StatusSummary `xml:"instanceStatus"`
-		EBS        ec2StatusSummary `xml:"attachedEbsStatus"`
 	}
 	ec2Statuses struct {
 		ec2Header
@@ -96,14 +94,14 @@ func (a *account) instancesNamed(ids []string) (found []*instance, err error) {
 
 func (a *account) statusShape(i *instance) ec2Status {
 	s := ec2Status{InstanceID: i.id, Zone: i.pool.zone, State: i.ec2State()}
-	for name, summary := range map[string]*ec2StatusSummary{"system": &s.System, "instance": &s.Instance, "attached-ebs": &s.EBS} {
+	for name, summary := range map[string]*ec2StatusSummary{"system": &s.System, "instance": &s.Instance} {
 		switch {
 		case s.State.Name != "running":
 			summary.Status = "not-applicable"
 			continue
 		case i.group.Impaired == name || i.group.Impaired == "system" && name == "instance":
 			summary.Status = "impaired"
-			summary.Details.Item = []ec2StatusDetail{{"reachability", "failed", timestamp(i.launchTime.Add(time.Second))}}
+			summary.Details.Item = []ec2StatusDetail{{"reachability", "failed"}}
 		default:
 			summary.Status = "ok"
 			summary.Details.Item = []ec2StatusDetail{{Name: "reachability", Status: "passed"}}

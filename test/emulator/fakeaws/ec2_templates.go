@@ -16,8 +16,6 @@ type (
 		LaunchTemplateName string          `xml:"launchTemplateName"`
 		VersionNumber      int             `xml:"versionNumber"`
 		DefaultVersion     bool            `xml:"defaultVersion"`
-		CreateTime         string          `xml:"createTime"`
-		CreatedBy          string          `xml:"createdBy"`
 		Data               ec2TemplateData `xml:"launchTemplateData"`
 	}
 	ec2TemplateData struct {
@@ -34,12 +32,8 @@ type (
 		Interfaces *items[ec2Interface] `xml:"networkInterfaceSet"`
 	}
 	ec2Interface struct {
-		DeviceIndex         int       `xml:"deviceIndex"`
-		DeleteOnTermination bool      `xml:"deleteOnTermination"`
-		PublicAddress       *bool     `xml:"associatePublicIpAddress"`
-		Type                string    `xml:"interfaceType,omitempty"`
-		SubnetID            string    `xml:"subnetId,omitempty"`
-		Groups              *groupIDs `xml:"groupSet"`
+		Type   string    `xml:"interfaceType,omitempty"`
+		Groups *groupIDs `xml:"groupSet"`
 	}
 	groupIDs struct {
 		ID []string `xml:"groupId"`
@@ -173,14 +167,14 @@ func (a *account) versionShape(t *template, number int, resolve bool) ec2Templat
 	}
 	return ec2TemplateVersion{
 		LaunchTemplateID: t.ID, LaunchTemplateName: t.Name, VersionNumber: number,
-		DefaultVersion: number == t.Default, CreateTime: timestamp(t.created), CreatedBy: a.callerARN(""), Data: data,
+		DefaultVersion: number == t.Default, Data: data,
 	}
 }
 
 func (v LaunchTemplateVersion) interfaces() *items[ec2Interface] {
 	var out items[ec2Interface]
-	for n, i := range v.NetworkInterfaces {
-		shape := ec2Interface{DeviceIndex: n, DeleteOnTermination: true, PublicAddress: i.PublicAddress, Type: i.Type, SubnetID: i.SubnetID}
+	for _, i := range v.NetworkInterfaces {
+		shape := ec2Interface{Type: i.Type}
 		if len(i.SecurityGroupIDs) > 0 {
 			shape.Groups = &groupIDs{i.SecurityGroupIDs}
 		}

@@ -14,22 +14,15 @@ const (
 
 type (
 	ec2Type struct {
-		InstanceType      string        `xml:"instanceType"`
-		CurrentGeneration bool          `xml:"currentGeneration"`
-		BareMetal         bool          `xml:"bareMetal"`
-		Burstable         bool          `xml:"burstablePerformanceSupported"`
-		Hypervisor        string        `xml:"hypervisor,omitempty"`
-		UsageClasses      items[string] `xml:"supportedUsageClasses"`
-		Virtualization    items[string] `xml:"supportedVirtualizationTypes"`
-		RootDevices       items[string] `xml:"supportedRootDeviceTypes"`
-		Processor         ec2Processor  `xml:"processorInfo"`
-		VCPU              ec2VCPU       `xml:"vCpuInfo"`
-		Memory            ec2Size       `xml:"memoryInfo"`
-		StorageSupported  bool          `xml:"instanceStorageSupported"`
-		Storage           *ec2Storage   `xml:"instanceStorageInfo"`
-		GPU               *ec2GPUs      `xml:"gpuInfo"`
-		Neuron            *ec2Neurons   `xml:"neuronInfo"`
-		Network           ec2Network    `xml:"networkInfo"`
+		InstanceType string       `xml:"instanceType"`
+		BareMetal    bool         `xml:"bareMetal"`
+		Processor    ec2Processor `xml:"processorInfo"`
+		VCPU         ec2VCPU      `xml:"vCpuInfo"`
+		Memory       ec2Size      `xml:"memoryInfo"`
+		Storage      *ec2Storage  `xml:"instanceStorageInfo"`
+		GPU          *ec2GPUs     `xml:"gpuInfo"`
+		Neuron       *ec2Neurons  `xml:"neuronInfo"`
+		Network      ec2Network   `xml:"networkInfo"`
 	}
 	ec2Processor struct {
 		Architectures items[string] `xml:"supportedArchitectures"`
@@ -45,8 +38,7 @@ type (
 		NVMe          string `xml:"nvmeSupport"`
 	}
 	ec2GPUs struct {
-		GPUs          items[ec2GPU] `xml:"gpus"`
-		TotalMemoryMB int           `xml:"totalGpuMemoryInMiB"`
+		GPUs items[ec2GPU] `xml:"gpus"`
 	}
 	ec2GPU struct {
 		Name         string  `xml:"name"`
@@ -64,7 +56,6 @@ type (
 		MaxInterfaces int            `xml:"maximumNetworkInterfaces"`
 		IPv4Each      int            `xml:"ipv4AddressesPerInterface"`
 		DefaultCard   int            `xml:"defaultNetworkCardIndex"`
-		MaxCards      int            `xml:"maximumNetworkCards"`
 		Cards         items[ec2Card] `xml:"networkCards"`
 		EFASupported  bool           `xml:"efaSupported"`
 		EFA           *ec2EFA        `xml:"efaInfo"`
@@ -134,21 +125,19 @@ func (a *account) unknownTypes(names []string) []string {
 
 func (t InstanceType) ec2Shape() ec2Type {
 	x := ec2Type{
-		InstanceType: t.Name, CurrentGeneration: true, BareMetal: t.BareMetal, Burstable: t.burstable(), Hypervisor: "nitro",
-		UsageClasses: items[string]{[]string{onDemand, spot}}, Virtualization: items[string]{[]string{"hvm"}},
-		RootDevices: items[string]{[]string{"ebs"}},
-		Processor:   ec2Processor{items[string]{[]string{t.awsArchitecture()}}},
-		VCPU:        ec2VCPU{t.VCPU}, Memory: ec2Size{t.MemoryMiB},
+		InstanceType: t.Name, BareMetal: t.BareMetal,
+		Processor: ec2Processor{items[string]{[]string{t.awsArchitecture()}}},
+		VCPU:      ec2VCPU{t.VCPU}, Memory: ec2Size{t.MemoryMiB},
 		Network: ec2Network{
-			MaxInterfaces: t.MaxENIs, IPv4Each: t.IPv4PerENI, MaxCards: 1,
+			MaxInterfaces: t.MaxENIs, IPv4Each: t.IPv4PerENI,
 			Cards: items[ec2Card]{[]ec2Card{{0, t.MaxENIs}}}, EFASupported: t.EFAInterfaces > 0,
 		},
 	}
 	if t.LocalNVMeGB > 0 {
-		x.StorageSupported, x.Storage = true, &ec2Storage{t.LocalNVMeGB, "required"}
+		x.Storage = &ec2Storage{t.LocalNVMeGB, "required"}
 	}
 	if t.GPUs > 0 {
-		x.GPU = &ec2GPUs{items[ec2GPU]{[]ec2GPU{{t.GPUName, t.GPUManufacturer, t.GPUs, ec2Size{t.GPUMemoryMiB}}}}, t.GPUs * t.GPUMemoryMiB}
+		x.GPU = &ec2GPUs{items[ec2GPU]{[]ec2GPU{{t.GPUName, t.GPUManufacturer, t.GPUs, ec2Size{t.GPUMemoryMiB}}}}}
 	}
 	if t.NeuronDevices > 0 {
 		x.Neuron = &ec2Neurons{items[ec2Neuron]{[]ec2Neuron{{t.NeuronDevices}}}}

@@ -55,22 +55,6 @@ func TestInvalidEditChangesNothing(t *testing.T) {
 	assert.ErrorContains(t, s.EditGroup("g", GroupEdit{Max: aws.Int(3)}), "pending delete", "while the group is deleted: error")
 }
 
-// A withdrawn permission comes back only when somebody grants it again.
-func TestRefusalOfLaunchInstancesLastsUntilCleared(t *testing.T) {
-	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
-		s.Inject(Fault{Action: "LaunchInstances", Code: "AccessDenied"})
-		for _, token := range []string{"a", "b", "c", "d"} {
-			_, err := launch(t.Context(), c, token, 1)
-			wantAPIError(t, err, "AccessDenied", "")
-			pass(24 * time.Hour)
-		}
-		setDesired(t, c, "g", 1)
-		s.ClearFaults()
-		_, err := launch(t.Context(), c, "a", 1)
-		assert.NoError(t, err, "once it is granted again")
-	})
-}
-
 func TestConfigErrorsNameTheirObject(t *testing.T) {
 	for _, tt := range []struct{ name, config, want string }{
 		{"unknown field", "autoScalingGroups: [{name: a, minimum: 1}]", `unknown field "minimum"`},

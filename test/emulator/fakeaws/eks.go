@@ -29,32 +29,22 @@ func eksAction(method string, escaped []string) (path []string, action string) {
 
 type (
 	eksNodegroup struct {
-		NodegroupName  string            `json:"nodegroupName"`
-		NodegroupARN   string            `json:"nodegroupArn"`
-		ClusterName    string            `json:"clusterName"`
-		Version        string            `json:"version"`
-		ReleaseVersion string            `json:"releaseVersion"`
-		CreatedAt      float64           `json:"createdAt"` // seconds since 1970
-		ModifiedAt     float64           `json:"modifiedAt"`
-		Status         string            `json:"status"`
-		CapacityType   string            `json:"capacityType"`
-		Scaling        eksScaling        `json:"scalingConfig"`
-		InstanceTypes  []string          `json:"instanceTypes"`
-		Subnets        []string          `json:"subnets"`
-		AMIType        string            `json:"amiType"`
-		NodeRole       string            `json:"nodeRole"`
-		Labels         map[string]string `json:"labels,omitempty"`
-		Taints         []EKSTaint        `json:"taints,omitempty"`
-		Resources      eksResources      `json:"resources"`
-		DiskSize       *int              `json:"diskSize"`
-		Health         eksHealth         `json:"health"`
-		NodeRepair     *eksNodeRepair    `json:"nodeRepairConfig,omitempty"`
-		Tags           map[string]string `json:"tags"`
-	}
-	eksScaling struct {
-		MinSize     int `json:"minSize"`
-		MaxSize     int `json:"maxSize"`
-		DesiredSize int `json:"desiredSize"`
+		NodegroupName string            `json:"nodegroupName"`
+		ClusterName   string            `json:"clusterName"`
+		Version       string            `json:"version"`
+		Status        string            `json:"status"`
+		CapacityType  string            `json:"capacityType"`
+		InstanceTypes []string          `json:"instanceTypes"`
+		Subnets       []string          `json:"subnets"`
+		AMIType       string            `json:"amiType"`
+		NodeRole      string            `json:"nodeRole"`
+		Labels        map[string]string `json:"labels,omitempty"`
+		Taints        []EKSTaint        `json:"taints,omitempty"`
+		Resources     eksResources      `json:"resources"`
+		DiskSize      *int              `json:"diskSize"`
+		Health        eksHealth         `json:"health"`
+		NodeRepair    *eksNodeRepair    `json:"nodeRepairConfig,omitempty"`
+		Tags          map[string]string `json:"tags"`
 	}
 	eksNodeRepair struct {
 		Enabled bool `json:"enabled"`
@@ -82,10 +72,7 @@ func (a *account) describeNodegroup(r *request) (any, error) {
 	}
 	x := eksNodegroup{
 		NodegroupName: name, ClusterName: cluster,
-		NodegroupARN: a.nodegroupARN(cluster, name),
-		Version:      first(ng.Version, "1.35"), ReleaseVersion: first(ng.Version, "1.35") + ".2-20260801",
-		CreatedAt: float64(a.started.Unix()), ModifiedAt: float64(a.started.Unix()), Status: first(ng.Status, "ACTIVE"),
-		CapacityType: first(ng.CapacityType, "ON_DEMAND"), Scaling: eksScaling{ng.Min, ng.Max, ng.Desired},
+		Version: first(ng.Version, "1.35"), Status: first(ng.Status, "ACTIVE"), CapacityType: first(ng.CapacityType, "ON_DEMAND"),
 		InstanceTypes: ng.InstanceTypes, AMIType: first(ng.AMIType, "AL2023_x86_64_STANDARD"),
 		NodeRole: "arn:" + a.partition + ":iam::" + a.id + ":role/node", Labels: ng.Labels, Taints: ng.Taints,
 		Health: eksHealth{[]eksIssue{}}, Tags: ng.Tags,
@@ -103,7 +90,6 @@ func (a *account) describeNodegroup(r *request) (any, error) {
 		x.Resources.AutoScalingGroups = []eksGroup{{ng.AutoScalingGroup}}
 	}
 	if g, ok := a.groups[ng.AutoScalingGroup]; ok {
-		x.Scaling = eksScaling{g.Min, g.Max, g.Desired}
 		for _, zone := range g.Zones {
 			x.Subnets = append(x.Subnets, subnetID(zone))
 		}

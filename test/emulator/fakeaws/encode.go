@@ -143,11 +143,15 @@ func errorDocument(req *request, failure *apiError, status int) any {
 	if req.service == serviceEC2 {
 		return ec2Error{Code: failure.Code, Message: failure.Message, RequestID: req.id}
 	}
-	fault := "Sender"
+	return queryError{Namespace: namespaces[req.service], Type: blamed(status), Code: failure.Code, Message: failure.Message, RequestID: req.id}
+}
+
+// blamed is who has made the mistake, by the status of the answer.
+func blamed(status int) string {
 	if status >= http.StatusInternalServerError {
-		fault = "Receiver"
+		return "Receiver"
 	}
-	return queryError{Namespace: namespaces[req.service], Type: fault, Code: failure.Code, Message: failure.Message, RequestID: req.id}
+	return "Sender"
 }
 
 func jsonReply(req *request, status int, body []byte) reply {

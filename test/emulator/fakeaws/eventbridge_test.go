@@ -219,22 +219,6 @@ func TestFailedLaunchesAreRecorded(t *testing.T) {
 	})
 }
 
-func TestHooksNotifyEventBridge(t *testing.T) {
-	cfg := spotGroup(terminateAction, launchAction)
-	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating"}}
-	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
-		victim := spotInstance(t, s)
-		_, err := terminate(t, c, true, &victim.ID)
-		require.NoError(t, err)
-		var bus struct{ Detail lifecycleDetail }
-		require.NoError(t, json.Unmarshal([]byte(bodies(receive(t, c))[0]), &bus))
-		want := lifecycleDetail{bus.Detail.Token, "g", "down", victim.ID, "autoscaling:EC2_INSTANCE_TERMINATING"}
-		diff := cmp.Diff(want, bus.Detail)
-		assert.Truef(t, diff == "" && bus.Detail.Token != "", "EventBridge got (-want +got):\n%s", diff)
-		assert.NoError(t, complete(t, c, &victim.ID, "down", "CONTINUE"))
-	})
-}
-
 func TestDuplicatesAndLagOfEvents(t *testing.T) {
 	cfg := spotGroup(rebalanceAdvice)
 	cfg.Queues[0].Duplicates, cfg.Queues[0].Lag = 100, Duration(30*time.Second)

@@ -100,7 +100,14 @@ type activeShortage struct {
 func newFaultSet(seed uint64) *faultSet { return &faultSet{random: rand.New(rand.NewPCG(seed+1, 2))} }
 
 // Inject puts a Fault in force and returns its ID.
-func (s *Server) Inject(f Fault) string { return s.faults.inject(f) }
+func (s *Server) Inject(f Fault) string {
+	fs := s.faults
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.ID = fs.id(f.ID, "fault")
+	fs.faults = append(fs.faults, &activeFault{Fault: f, until: end(f.For)})
+	return f.ID
+}
 
 // Deny refuses an action as IAM does, until removed. It returns the ID of the Fault.
 func (s *Server) Deny(action string) string {
@@ -108,7 +115,11 @@ func (s *Server) Deny(action string) string {
 }
 
 // ClearFaults removes the Faults with the given IDs, or all of them if none is given.
-func (s *Server) ClearFaults(ids ...string) { s.faults.clearFaults(ids) }
+func (s *Server) ClearFaults(ids ...string) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.faults = slices.DeleteFunc(s.faults.faults, func(f *activeFault) bool { return len(ids) == 0 || slices.Contains(ids, f.ID) })
+}
 
 // Faults returns the Faults in force, Times counted down.
 func (s *Server) Faults() []Fault {
@@ -123,26 +134,21 @@ func (s *Server) Faults() []Fault {
 }
 
 // AddShortage puts a Shortage in force and returns its ID.
-func (s *Server) AddShortage(sh Shortage) string { return s.faults.addShortage(sh) }
-
-// ClearShortages removes the Shortages with the given IDs, or all of them if none is given. Groups notice at their next attempt
-// to launch, at most Delays.Retry later.
-func (s *Server) ClearShortages(ids ...string) { s.faults.clearShortages(ids) }
-
-func (fs *faultSet) inject(f Fault) string {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	f.ID = fs.id(f.ID, "fault")
-	fs.faults = append(fs.faults, &activeFault{Fault: f, until: end(f.For)})
-	return f.ID
-}
-
-func (fs *faultSet) addShortage(sh Shortage) string {
+func (s *Server) AddShortage(sh Shortage) string {
+	fs := s.faults
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	sh.ID = fs.id(sh.ID, "shortage")
 	fs.shortages = append(fs.shortages, &activeShortage{Shortage: sh, until: end(sh.For)})
 	return sh.ID
+}
+
+// ClearShortages removes the Shortages with the given IDs, or all of them if none is given. Groups notice at their next attempt
+// to launch, at most Delays.Retry later.
+func (s *Server) ClearShortages(ids ...string) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.shortages = slices.DeleteFunc(s.faults.shortages, func(sh *activeShortage) bool { return len(ids) == 0 || slices.Contains(ids, sh.ID) })
 }
 
 func (fs *faultSet) id(chosen, kind string) string {
@@ -161,18 +167,6 @@ func end(d Duration) time.Time {
 	return time.Now().Add(time.Duration(d))
 }
 
-func (fs *faultSet) clearFaults(ids []string) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.faults = slices.DeleteFunc(fs.faults, func(f *activeFault) bool { return len(ids) == 0 || slices.Contains(ids, f.ID) })
-}
-
-func (fs *faultSet) clearShortages(ids []string) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.shortages = slices.DeleteFunc(fs.shortages, func(sh *activeShortage) bool { return len(ids) == 0 || slices.Contains(ids, sh.ID) })
-}
-
 // expire drops expired faults and shortages. Called with mu held.
 func (fs *faultSet) expire() {
 	over := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
@@ -189,7 +183,7 @@ func (fs *faultSet) strike(r *request, groups []string) []Fault {
 	for _, f := range fs.faults {
 		if f.matches(r, groups) && (f.Percent <= 0 || fs.random.IntN(100) < f.Percent) {
 			hit = append(hit, f.Fault)
-			f.countDown()
+			countDown(&f.Times)
 		}
 	}
 	return hit
@@ -206,13 +200,13 @@ func (f *activeFault) matches(r *request, groups []string) bool {
 		(f.Group == "" || slices.Contains(groups, f.Group))
 }
 
-// countDown uses up one of Times. Below zero the fault is spent.
-func (f *activeFault) countDown() {
+// countDown uses up one of Times. Below zero the fault or the shortage is spent.
+func countDown(times *int) {
 	switch {
-	case f.Times == 1:
-		f.Times = -1
-	case f.Times > 1:
-		f.Times--
+	case *times == 1:
+		*times = -1
+	case *times > 1:
+		*times--
 	}
 }
 
@@ -256,10 +250,7 @@ type launchFailure struct {
 // statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of one template.
 func (f launchFailure) statusMessage(mixed bool, capacityType string) string {
 	const tail = " Launching EC2 instance failed."
-	if f.bare {
-		return f.text + tail
-	}
-	if !mixed {
+	if f.bare || !mixed {
 		return f.text + tail
 	}
 	market := "On-Demand"
@@ -352,12 +343,7 @@ func (fs *faultSet) dyingLaunch(group string, p pool) *Shortage {
 			sh.Available--
 			continue
 		}
-		switch {
-		case sh.Times == 1:
-			sh.Times = -1
-		case sh.Times > 1:
-			sh.Times--
-		}
+		countDown(&sh.Times)
 		against := sh.Shortage
 		return &against
 	}

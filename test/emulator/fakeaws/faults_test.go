@@ -82,15 +82,6 @@ func TestFaultFindsTheGroupOfAnInstance(t *testing.T) {
 	wantAPIError(t, err, "AccessDenied", "")
 }
 
-func TestFaultCanBeOfOneTemplate(t *testing.T) {
-	s, c := overHTTP(t, templates())
-	s.Inject(Fault{Params: map[string]string{"LaunchTemplateId": "lt-0a"}, Code: "AccessDenied"})
-	_, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0a")})
-	wantAPIError(t, err, "UnauthorizedOperation", "")
-	_, err = c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0b")})
-	assert.NoError(t, err, "another template")
-}
-
 const diedText = "Instance became unhealthy while waiting for instance to be in InService state. " +
 	"Termination Reason: Client.InternalError: Client error on launch"
 

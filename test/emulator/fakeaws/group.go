@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -83,17 +84,21 @@ func newGroup(a *account, cfg AutoScalingGroup) *group {
 	if a.created[cfg.Name]++; a.created[cfg.Name] > 1 {
 		g.arn = a.groupARN(uuidOf("group", cfg.Name, a.created[cfg.Name]), cfg.Name)
 	}
-	g.Tags = cloneMap(cfg.Tags)
+	g.Tags = maps.Collect(maps.All(cfg.Tags)) // never nil
 	a.balanceItself(g)
 	return g
 }
 
-func cloneMap(m map[string]string) map[string]string {
-	out := make(map[string]string, len(m))
-	for k, v := range m {
-		out[k] = v
+// version is the version of a launch template from which the instance was launched, or nothing.
+func (a *account) version(i *instance) (version LaunchTemplateVersion) {
+	if i.template != nil {
+		if t := a.templates[i.template.ID]; t != nil {
+			if n := t.number(i.template.Version); n > 0 {
+				version = t.Versions[n-1]
+			}
+		}
 	}
-	return out
+	return version
 }
 
 // counts reports whether the instance fills desired capacity.
@@ -175,42 +180,21 @@ func (d Distribution) spotPools() int {
 
 // victim is the instance that scale-in would end next, or nil. It never picks a protected one. As the default termination
 // policy does, it takes the zone with the most instances, there instances of an older launch template or version first, and among
-// them the one launched first. The policies NewestInstance, OldestInstance and OldestLaunchTemplate change the order after the
-// zone (user guide, "Work with termination policies", read 2026-11). Other policies of a group count as Default. Default's last
-// resort, closeness to the next billing hour, is approximated by age. In a strict account it is chance.
+// them the one launched first. The policy's last resort, closeness to the next billing hour, is approximated by age. In a strict account it is
+// chance.
 func (a *account) victim(g *group) *instance {
-	zones := map[string]int{}
-	for _, i := range g.instances {
-		if i.counts() {
-			zones[i.pool.zone]++
-		}
-	}
+	zones := g.zoneCounts()
 	var victim *instance
 	for _, i := range shuffled(a, slices.Clone(g.instances)) { // oldest first, or in any order
 		if !i.counts() || i.protected {
 			continue
 		}
 		if victim == nil || zones[i.pool.zone] > zones[victim.pool.zone] ||
-			zones[i.pool.zone] == zones[victim.pool.zone] && a.rather(g, i, victim) {
+			zones[i.pool.zone] == zones[victim.pool.zone] && a.outdated(i) && !a.outdated(victim) {
 			victim = i
 		}
 	}
 	return victim
-}
-
-// rather reports whether policy takes i, which may have been launched later, before other.
-func (a *account) rather(g *group, i, other *instance) bool {
-	policy := "Default"
-	if len(g.TerminationPolicies) > 0 {
-		policy = g.TerminationPolicies[0]
-	}
-	switch policy {
-	case "NewestInstance":
-		return i.launchTime.After(other.launchTime)
-	case "OldestInstance":
-		return i.launchTime.Before(other.launchTime)
-	}
-	return a.outdated(i) && !a.outdated(other)
 }
 
 // outdated reports whether the group would launch the instance from another template, version or configuration today.

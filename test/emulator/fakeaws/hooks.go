@@ -182,8 +182,6 @@ type xmlHook struct {
 	AutoScalingGroupName string `xml:"AutoScalingGroupName"`
 	Transition           string `xml:"LifecycleTransition"`
 	HeartbeatTimeout     int    `xml:"HeartbeatTimeout"`
-	GlobalTimeout        int    `xml:"GlobalTimeout"`
-	DefaultResult        string `xml:"DefaultResult"`
 }
 
 func (a *account) describeLifecycleHooks(r *request) (any, error) {
@@ -201,7 +199,7 @@ func (a *account) describeLifecycleHooks(r *request) (any, error) {
 		}
 		out.Hooks.Member = append(out.Hooks.Member, xmlHook{
 			Name: h.Name, AutoScalingGroupName: g.Name, Transition: transitions[h.Transition],
-			HeartbeatTimeout: int(h.heartbeat().Seconds()), GlobalTimeout: int(h.limit().Seconds()), DefaultResult: h.result(),
+			HeartbeatTimeout: int(h.heartbeat().Seconds()),
 		})
 	}
 	slices.SortFunc(out.Hooks.Member, func(x, y xmlHook) int { return strings.Compare(x.Name, y.Name) })

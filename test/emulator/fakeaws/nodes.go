@@ -279,7 +279,9 @@ func (p *publisher) create(ctx context.Context, n *publishedNode) error {
 		}
 	}
 	if err == nil {
-		p.readyLater(n)
+		if n.readyDelay != 0 {
+			p.after(n.readyDelay, n, &n.mayReady)
+		}
 		return nil
 	}
 	p.mu.Lock()
@@ -288,19 +290,9 @@ func (p *publisher) create(ctx context.Context, n *publishedNode) error {
 	return err
 }
 
-// readyLater releases a Node that was created at its time.
-func (p *publisher) readyLater(n *publishedNode) {
-	if n.readyDelay == 0 {
-		return
-	}
-	p.after(n.readyDelay, n, &n.mayReady)
-}
-
 // release lets KWOK make the Node Ready.
 func (p *publisher) release(ctx context.Context, n *publishedNode) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, keptNotReady)
-	_, err := p.client.CoreV1().Nodes().Patch(ctx, n.node.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
+	if err := p.patch(ctx, n, fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, keptNotReady)); err != nil {
 		return err
 	}
 	p.mu.Lock()

@@ -196,14 +196,8 @@ func (i *instance) ip() string {
 // rootGiB is the size of the instance's root volume, from its template, its image, or 20 GiB.
 func (a *account) rootGiB(i *instance) int {
 	const usual = 20
-	var devices []BlockDevice
-	if i.template != nil {
-		if t := a.templates[i.template.ID]; t != nil {
-			if n := t.number(i.template.Version); n > 0 {
-				devices = t.Versions[n-1].BlockDevices
-			}
-		}
-	} else {
+	devices := a.version(i).BlockDevices
+	if i.template == nil {
 		devices = a.configs[i.config].BlockDevices
 	}
 	img := a.images[i.imageID]

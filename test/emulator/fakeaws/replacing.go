@@ -44,16 +44,6 @@ func (g *group) inService() (n int) {
 	return n
 }
 
-// counted is how many instances fill desired capacity.
-func (g *group) counted() (n int) {
-	for _, i := range g.instances {
-		if i.counts() {
-			n++
-		}
-	}
-	return n
-}
-
 // oldOnes are the IDs of the instances that count now.
 func (g *group) oldOnes() map[string]bool {
 	old := map[string]bool{}
@@ -144,7 +134,7 @@ func (a *account) refresh(g *group, d Deed) error {
 			}
 			return launched
 		}
-		healthy, all := g.inService(), g.counted()
+		healthy, all := g.inService(), len(g.oldOnes())
 		least := (all*healthyPercent + 99) / 100
 		if healthy > least || healthy == all && g.capacity() >= g.Desired {
 			a.replaceOne(victim, d.by(), "an instance refresh")

@@ -85,11 +85,7 @@ func (a *account) describeCluster(r *request) (any, error) {
 
 // issuer is the issuer of the tokens of an EKS cluster.
 func (a *account) issuer(cluster string) string {
-	domain := "amazonaws.com"
-	if a.partition == "aws-cn" {
-		domain = "amazonaws.com.cn"
-	}
-	return "https://oidc.eks." + a.region + "." + domain + "/id/" + strings.ToUpper(hexID(32, "issuer", cluster))
+	return "https://oidc.eks." + a.region + "." + domainOf(a.partition) + "/id/" + strings.ToUpper(hexID(32, "issuer", cluster))
 }
 
 // Issuer is the issuer of the tokens of an EKS cluster of the account.
@@ -154,18 +150,14 @@ const sessionFor = time.Hour
 func (a *account) getCallerIdentity(r *request) (any, error) {
 	return struct {
 		ARN     string `xml:"Arn"`
-		UserID  string `xml:"UserId"`
 		Account string `xml:"Account"`
-	}{a.callerARN(r.caller), "AROAFAKEAWS0000000000:fakeaws", a.id}, nil
+	}{a.callerARN(r.caller), a.id}, nil
 }
 
 type (
 	stsSession struct {
 		Credentials stsCredentials `xml:"Credentials"`
 		User        stsUser        `xml:"AssumedRoleUser"`
-		Provider    string         `xml:"Provider"`
-		Audience    string         `xml:"Audience"`
-		Subject     string         `xml:"SubjectFromWebIdentityToken"`
 	}
 	stsCredentials struct {
 		AccessKeyID     string `xml:"AccessKeyId"`
@@ -174,8 +166,7 @@ type (
 		Expiration      string `xml:"Expiration"`
 	}
 	stsUser struct {
-		ARN           string `xml:"Arn"`
-		AssumedRoleID string `xml:"AssumedRoleId"`
+		ARN string `xml:"Arn"`
 	}
 )
 
@@ -205,10 +196,7 @@ func (a *account) assumeRoleWithWebIdentity(r *request) (any, error) {
 			SessionToken: hexID(64, "token", role, session), Expiration: timestamp(time.Now().Add(sessionFor)),
 		},
 		User: stsUser{
-			ARN:           "arn:" + a.partition + ":sts::" + account + ":assumed-role/" + name + "/" + session,
-			AssumedRoleID: "AROA" + strings.ToUpper(hexID(17, role)) + ":" + session,
+			ARN: "arn:" + a.partition + ":sts::" + account + ":assumed-role/" + name + "/" + session,
 		},
-		Provider: "arn:" + a.partition + ":iam::" + account + ":oidc-provider/oidc.eks." + a.region + ".amazonaws.com", Audience: "sts.amazonaws.com",
-		Subject: "system:serviceaccount:kube-system:cluster-autoscaler",
 	}, nil
 }

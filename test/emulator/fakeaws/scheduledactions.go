@@ -31,7 +31,6 @@ func (a *account) announceAction(d Deed, in time.Duration) (carriedOut func()) {
 type xmlScheduledAction struct {
 	Group     string `xml:"AutoScalingGroupName"`
 	Name      string `xml:"ScheduledActionName"`
-	ARN       string `xml:"ScheduledActionARN"`
 	StartTime string `xml:"StartTime"`
 	Time      string `xml:"Time"`
 	Min       *int   `xml:"MinSize,omitempty"`
@@ -59,9 +58,7 @@ func (a *account) describeScheduledActions(r *request) (any, error) {
 	for _, p := range found {
 		at := timestamp(p.at.Add(a.skew))
 		out.Actions.Member = append(out.Actions.Member, xmlScheduledAction{Group: p.Group, Name: p.name, StartTime: at, Time: at,
-			Min: p.Min, Max: p.Max, Desired: p.Desired,
-			ARN: "arn:" + a.partition + ":autoscaling:" + a.region + ":" + a.id + ":scheduledUpdateGroupAction:" + uuidOf("scheduled action", p.name) +
-				":autoScalingGroupName/" + p.Group + ":scheduledActionName/" + p.name})
+			Min: p.Min, Max: p.Max, Desired: p.Desired})
 	}
 	out.NextToken = next
 	return out, nil

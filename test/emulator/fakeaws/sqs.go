@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -54,13 +53,9 @@ var queryCodes = map[string]string{
 }
 
 func sqsError(req *request, status int, failure *apiError) reply {
-	fault := "Sender"
-	if status >= http.StatusInternalServerError {
-		fault = "Receiver"
-	}
 	body, _ := json.Marshal(map[string]string{"__type": "com.amazonaws.sqs#" + failure.Code, "message": failure.Message})
 	p := jsonReply(req, status, body)
-	p.header.Set("X-Amzn-Query-Error", first(queryCodes[failure.Code], failure.Code)+";"+fault)
+	p.header.Set("X-Amzn-Query-Error", first(queryCodes[failure.Code], failure.Code)+";"+blamed(status))
 	return p
 }
 

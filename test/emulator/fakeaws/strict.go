@@ -45,7 +45,7 @@ func (a *account) balanceItself(g *group) {
 		if a.groups[g.Name] != g || g.deleting {
 			return
 		}
-		if g.counted() == g.inService() {
+		if len(g.oldOnes()) == g.inService() {
 			a.evenOut(g, "AZRebalance")
 		}
 		a.balanceItself(g)
@@ -78,11 +78,4 @@ func shuffled[T any](a *account, values []T) []T {
 // Lacks lists the actions that this partition does not know yet.
 type Lacks struct {
 	Actions []string `json:"actions,omitempty"`
-}
-
-// SetLacks changes the unknown parts of the API.
-func (s *Server) SetLacks(l Lacks) {
-	s.account.mu.Lock()
-	defer s.account.mu.Unlock()
-	s.account.lacks = l
 }

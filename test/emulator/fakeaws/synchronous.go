@@ -32,11 +32,10 @@ type (
 		Errors               members[xmlLaunchFailure] `xml:"Errors"`
 	}
 	xmlLaunchPool struct {
-		InstanceType       string `xml:"InstanceType,omitempty"`
-		MarketType         string `xml:"MarketType"`
-		SubnetID           string `xml:"SubnetId"`
-		AvailabilityZone   string `xml:"AvailabilityZone"`
-		AvailabilityZoneID string `xml:"AvailabilityZoneId"`
+		InstanceType     string `xml:"InstanceType,omitempty"`
+		MarketType       string `xml:"MarketType"`
+		SubnetID         string `xml:"SubnetId"`
+		AvailabilityZone string `xml:"AvailabilityZone"`
 	}
 	xmlCollection struct {
 		xmlLaunchPool
@@ -266,7 +265,7 @@ func (a *account) failureShape(p pool, f launchFailure) xmlLaunchFailure {
 func (a *account) poolShape(p pool) xmlLaunchPool {
 	x := xmlLaunchPool{
 		InstanceType: p.instanceType, MarketType: "OnDemand", SubnetID: subnetID(p.zone),
-		AvailabilityZone: p.zone, AvailabilityZoneID: zoneID(a.region, p.zone),
+		AvailabilityZone: p.zone,
 	}
 	if p.capacityType == spot {
 		x.MarketType = "Spot"

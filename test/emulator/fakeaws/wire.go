@@ -204,8 +204,8 @@ func (s *Server) answer(ctx context.Context, req *request, hits []Fault) (p repl
 	for _, f := range hits {
 		req.share, req.answers = first(f.Share, req.share), first(f.Answers, req.answers)
 	}
-	failure := failureOf(req, s.account, hits)
-	if failure == nil || failure.late {
+	failure, late := failureOf(req, s.account, hits)
+	if failure == nil || late {
 		result, err = s.account.perform(req)
 		if l, ok := result.(later); ok {
 			waited = l.after
@@ -217,7 +217,7 @@ func (s *Server) answer(ctx context.Context, req *request, hits []Fault) (p repl
 		}
 	}
 	if failure != nil {
-		err = failure.apiError
+		err = failure
 	}
 	if err == nil {
 		p, err = encodeResult(req, result)

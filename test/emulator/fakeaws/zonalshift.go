@@ -17,22 +17,17 @@ type (
 		Items []managedResource `json:"items"`
 	}
 	managedResource struct {
-		ARN         string             `json:"arn"`
-		Name        string             `json:"name"`
-		Zones       []string           `json:"availabilityZones"` // IDs
-		Weights     map[string]float32 `json:"appliedWeights"`
-		ZonalShifts []zonalShift       `json:"zonalShifts"`
-		Autoshifts  []zonalShift       `json:"autoshifts"`
+		ARN         string       `json:"arn"`
+		Name        string       `json:"name"`
+		Zones       []string     `json:"availabilityZones"` // IDs
+		ZonalShifts []zonalShift `json:"zonalShifts"`
+		Autoshifts  []zonalShift `json:"autoshifts"`
 	}
 	zonalShift struct {
-		AppliedStatus      string `json:"appliedStatus"`
-		AwayFrom           string `json:"awayFrom"` // ID of a zone
-		StartTime          int64  `json:"startTime"`
-		ExpiryTime         int64  `json:"expiryTime,omitempty"`
-		ResourceIdentifier string `json:"resourceIdentifier,omitempty"`
-		ShiftType          string `json:"shiftType,omitempty"`
-		Comment            string `json:"comment,omitempty"`
-		ZonalShiftID       string `json:"zonalShiftId,omitempty"`
+		AppliedStatus string `json:"appliedStatus"`
+		AwayFrom      string `json:"awayFrom"` // ID of a zone
+		StartTime     int64  `json:"startTime"`
+		ExpiryTime    int64  `json:"expiryTime,omitempty"`
 	}
 )
 
@@ -51,18 +46,16 @@ func (a *account) listManagedResources(*request) (any, error) {
 		if !g.ZonalShift {
 			continue
 		}
-		m := managedResource{ARN: g.arn, Name: g.Name, Weights: map[string]float32{}, ZonalShifts: []zonalShift{}, Autoshifts: []zonalShift{}}
+		m := managedResource{ARN: g.arn, Name: g.Name, ZonalShifts: []zonalShift{}, Autoshifts: []zonalShift{}}
 		now := time.Now()
 		for _, zone := range g.Zones {
 			id := zoneID(a.region, zone)
-			m.Zones, m.Weights[id] = append(m.Zones, id), 1
+			m.Zones = append(m.Zones, id)
 			if slices.Contains(g.ShiftedZones, zone) {
-				m.Weights[id] = 0
 				m.ZonalShifts = append(m.ZonalShifts, zonalShift{AppliedStatus: "APPLIED", AwayFrom: id, StartTime: now.Unix(),
-					ExpiryTime: now.Add(time.Hour).Unix(), ResourceIdentifier: m.ARN, ShiftType: "ZONAL_SHIFT", ZonalShiftID: g.Name + "-" + id})
+					ExpiryTime: now.Add(time.Hour).Unix()})
 			}
 			if slices.Contains(g.AutoshiftZones, zone) {
-				m.Weights[id] = 0
 				m.Autoshifts = append(m.Autoshifts, zonalShift{AppliedStatus: "APPLIED", AwayFrom: id, StartTime: now.Unix()})
 			}
 		}

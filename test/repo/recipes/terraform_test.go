@@ -291,7 +291,7 @@ func (g tfNodeGroup) addTo(account *fakeaws.Config) {
 	name := managedGroup(g.Name)
 	scaling := g.Scaling[0]
 	ng := fakeaws.EKSNodegroup{Cluster: g.Cluster, Name: g.Name, AutoScalingGroup: name, Labels: g.Labels, InstanceTypes: g.Types,
-		CapacityType: g.CapacityType, AMIType: g.AMIType, Min: scaling.Min, Max: scaling.Max, Desired: scaling.Desired}
+		CapacityType: g.CapacityType, AMIType: g.AMIType}
 	group := fakeaws.AutoScalingGroup{Name: name, Min: scaling.Min, Max: scaling.Max, Desired: scaling.Desired, Zones: zones(g.Subnets),
 		NodeConfig: fakeaws.NodeConfig{NodeLabels: maps.Clone(g.Labels)},
 		Tags: map[string]string{
