@@ -152,22 +152,11 @@ func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
 	assert.Nil(t, filter.BestOptions(nil, nil), "options kept of none")
 }
 
-func TestChainKnowsZoneGroupsByTheirGroup(t *testing.T) {
-	strategy := New([]string{"priority"}, Config{
-		Namespace: namespace, GroupName: groupOf,
-		Clients:    &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
-		KubeClient: serving(t, map[string]string{corepriority.ConfigMapKey: `{50: [^web$], 10: [^zoo$]}`}),
-	})
-	// Before the config map is read, the first by name is chosen.
-	eventually(t, func() bool {
-		return strategy.BestOption(offer("batch", "web/us-east-1a", "web/us-east-1b", "zoo"), nil).NodeGroup.Id() == "web/us-east-1a"
-	})
-}
-
+// The patterns know a zone's group by its name. Before the config map is read, the first by name is chosen.
 func TestPriorityComesBeforeInterruptions(t *testing.T) {
 	for _, tt := range []struct{ names, priorities, want string }{
-		{"priority", `{50: [^spot$], 10: [.*]}`, "spot"},
-		{"priority,least-nodes", `{50: [^spot$], 10: [.*]}`, "spot"},
+		{"priority", `{50: [^spot$], 10: [.*]}`, "spot/us-east-1a"},
+		{"priority,least-nodes", `{50: [^spot$], 10: [.*]}`, "spot/us-east-1a"},
 		{"priority", `{50: [^spot$, ^zoo$], 10: [.*]}`, "zoo"},
 		{"least-nodes", `{50: [^spot$], 10: [.*]}`, "batch"},
 		{"least-nodes,priority", `{50: [^spot$], 10: [.*]}`, "batch"},
@@ -177,10 +166,10 @@ func TestPriorityComesBeforeInterruptions(t *testing.T) {
 			strategy, err := parsed(tt.names, Config{
 				Namespace: namespace, GroupName: groupOf, KubeClient: client,
 				Clients:     &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
-				Interrupted: func(nodeGroup string) bool { return nodeGroup == "spot" },
+				Interrupted: func(nodeGroup string) bool { return nodeGroup == "spot/us-east-1a" },
 			})
 			require.NoError(t, err)
-			eventually(t, func() bool { return strategy.BestOption(offer("batch", "spot", "zoo"), nil).NodeGroup.Id() == tt.want })
+			eventually(t, func() bool { return strategy.BestOption(offer("batch", "spot/us-east-1a", "zoo"), nil).NodeGroup.Id() == tt.want })
 		})
 	}
 }

@@ -434,11 +434,8 @@ func TestPricesTakeNoTimeOfThePlan(t *testing.T) {
 func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 	web, small := replicas("web", 20, "1", "1Gi"), template("4", "8Gi")
 	options, nodes, prices := offered([]offer{{"a", 2, small, 1, web[:8]}, {"b", 3, small, 1, web[8:]}}) // each at its limit
-	var got []string
-	for _, e := range newFilter(prices, nil).Explain(options, nodes) {
-		got = append(got, fmt.Sprintf("%s: %d for %d", e.NodeGroup, e.PlannedNodes, e.PlannedPods))
-	}
-	assert.Empty(t, cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got), "planned (-want +got)")
+	gotNodes, gotPods := planned(newFilter(prices, nil), options, nodes)
+	assert.Equal(t, []map[string]int{{"a": 2, "b": 3}, {"a": 8, "b": 12}}, []map[string]int{gotNodes, gotPods}, "planned nodes and pods")
 	assert.Equal(t, []string{"b: 3 for 12"}, summary(newFilter(prices, nil).BestOptions(options, nodes)), "begins with")
 }
 
@@ -516,6 +513,17 @@ func BenchmarkBestOptions(b *testing.B) {
 		}
 		plan(b, options, templates, prices)
 	})
+}
+
+// planned are the nodes and the pods of the plan, by group.
+func planned(f *Filter, options []expander.Option, infos map[string]*framework.NodeInfo) (nodes, pods map[string]int) {
+	nodes, pods = map[string]int{}, map[string]int{}
+	for _, e := range f.Explain(options, infos) {
+		if e.PlannedNodes > 0 {
+			nodes[e.NodeGroup], pods[e.NodeGroup] = e.PlannedNodes, e.PlannedPods
+		}
+	}
+	return nodes, pods
 }
 
 // Explain returns how BestOptions judges the options: one Explanation for each option with a known price, by name of the group.

@@ -62,19 +62,16 @@ next:
 func planNodes(d *decision) [][]types.UID {
 	var list [][]types.UID
 	for _, node := range firstNodes(d) {
-		list = append(list, uids(node.Pods))
+		var pods []types.UID
+		for _, pod := range node.Pods {
+			pods = append(pods, pod.UID)
+		}
+		list = append(list, pods)
 	}
 	return list
 }
 
 func firstNodes(d *decision) []plan.Node { return d.choice.planned[d.choice.first].nodes }
-
-func uids(pods []*apiv1.Pod) (list []types.UID) {
-	for _, pod := range pods {
-		list = append(list, pod.UID)
-	}
-	return list
-}
 
 func TestFirstFitInOrderGivesThePlan(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 11))
@@ -178,12 +175,7 @@ func TestRaisesAddUpToThePlan(t *testing.T) {
 	several := 0
 	for round := range 25 {
 		options, templates, prices := world(random, 4+random.IntN(10), 3+random.IntN(8), 30)
-		want := map[string]int{}
-		for _, e := range newFilter(prices, nil).Explain(options, templates) {
-			if e.PlannedNodes > 0 {
-				want[e.NodeGroup] = e.PlannedNodes
-			}
-		}
+		want, _ := planned(newFilter(prices, nil), options, templates)
 		for _, rest := range []bool{false, true} {
 			assert.Emptyf(t, cmp.Diff(want, raised(t, newFilter(prices, nil), options, templates, rest)),
 				"round %d, options of the plan's rest %t (-planned +raised)", round, rest)

@@ -78,12 +78,7 @@ func TestPlansFollowPreferences(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFilter(tt.prices, nil)
 			f.Preferences.Percent = tt.percent
-			got := map[string]int{}
-			for _, e := range f.Explain(tt.options, templates) {
-				if e.PlannedPods > 0 {
-					got[e.NodeGroup] = e.PlannedPods
-				}
-			}
+			_, got := planned(f, tt.options, templates)
 			assert.Empty(t, cmp.Diff(tt.want, got), "planned pods by group (-want +got)")
 		})
 	}

@@ -379,7 +379,6 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 	}{
 		{"Linux in a zone of the region", func(*group.Group) {}, ""},
 		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
-		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true, Licence: "Windows"} }, "Linux on shared hardware, without the licence of Windows"},
 		{"Windows by EKS", func(g *group.Group) { g.LaunchSpec.Nodegroup = windows }, "Linux on shared hardware, without the licence of Windows"},
 		{"Windows by EKS, with an unread image", func(g *group.Group) { g.LaunchSpec.ImageID, g.LaunchSpec.Nodegroup = "ami-1", windows },
 			"Linux on shared hardware, without the licence of Windows"},

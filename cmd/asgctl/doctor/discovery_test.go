@@ -2,20 +2,14 @@ package doctor
 
 import (
 	"cmp"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -103,21 +97,6 @@ func TestRegionIsTheFlagsOrThePodsOrTheNodes(t *testing.T) {
 				t.Errorf("region %q, want %q", in.Read.Region, tt.want)
 			}
 		})
-	}
-}
-
-func TestNodePoolsAreRivals(t *testing.T) {
-	for answer, want := range map[string]string{`{"items":[{"metadata":{"name":"default"}}]}`: `NodePool "default"`, `{"items":[]}`: ""} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			assert.Equal(t, "/apis/karpenter.sh/v1/nodepools?limit=1", r.URL.String())
-			_, _ = io.WriteString(w, answer)
-		}))
-		defer server.Close()
-		client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
-		require.NoError(t, err)
-		c := &Check{}
-		assert.True(t, (&installation{kube: client}).nodePools(t.Context(), c), "looked")
-		assert.Truef(t, len(c.Findings) == 0 && want == "" || c.Findings[0].Object == want, "%+v", c.Findings)
 	}
 }
 
