@@ -56,7 +56,6 @@ func serving(t *testing.T, data map[string]string) kubernetes.Interface {
 	return client
 }
 
-// eventually waits until the core has read its config map.
 func eventually(t *testing.T, read func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !read(); time.Sleep(5 * time.Millisecond) {
@@ -64,7 +63,6 @@ func eventually(t *testing.T, read func() bool) {
 	}
 }
 
-// groupOf is the part of an ID before its zone.
 func groupOf(id string) string {
 	name, _, _ := strings.Cut(id, "/")
 	return name
@@ -169,7 +167,9 @@ func TestPriorityComesBeforeInterruptions(t *testing.T) {
 				Interrupted: func(nodeGroup string) bool { return nodeGroup == "spot/us-east-1a" },
 			})
 			require.NoError(t, err)
-			eventually(t, func() bool { return strategy.BestOption(offer("batch", "spot/us-east-1a", "zoo"), nil).NodeGroup.Id() == tt.want })
+			eventually(t, func() bool {
+				return strategy.BestOption(offer("batch", "spot/us-east-1a", "zoo"), nil).NodeGroup.Id() == tt.want
+			})
 		})
 	}
 }

@@ -161,7 +161,6 @@ func TestEqualGroupsFillEvenly(t *testing.T) {
 	}
 }
 
-// known are the problems of node groups.
 type known map[string]int
 
 func (k known) ProblemCount(nodeGroup string) int { return k[nodeGroup] }

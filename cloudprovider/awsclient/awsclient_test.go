@@ -110,7 +110,6 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 	}
 }
 
-// answering answers every request without a network.
 type answering func(*http.Request) string
 
 func (a answering) Do(r *http.Request) (*http.Response, error) {
@@ -140,7 +139,6 @@ func TestRoleIsAssumedInTheRegionOfTheMetadata(t *testing.T) {
 	assert.Containsf(t, hosts, "sts.us-west-2.amazonaws.com", "error %v", err)
 }
 
-// callAll makes one call of each service.
 func callAll(ctx context.Context, c *awsclient.Clients) error {
 	_, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
 	_, err2 := c.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{})
@@ -396,7 +394,6 @@ func TestOneThrottledCallSlowsNoLaterOnes(t *testing.T) {
 	})
 }
 
-// setOne sets the desired capacity of the group to 1.
 func setOne(ctx context.Context, client *awsclient.AutoScaling) error {
 	_, err := client.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("a"), DesiredCapacity: aws.Int32(1)})
 	return err

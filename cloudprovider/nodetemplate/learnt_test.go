@@ -59,12 +59,10 @@ func observed(instanceType string, nodes ...*corev1.Node) []*Observed {
 	return all
 }
 
-// learntM5Large is an Input of a group of m5.large whose nodes were seen.
 func learntM5Large(t *testing.T, nodes ...*corev1.Node) Input {
 	return Input{Group: "g", Members: members(t, "m5.large"), AMIFamily: AL2, Learnt: learnt("m5.large", nodes...)}
 }
 
-// amounting has the node show these figures of a resource.
 func amounting(name corev1.ResourceName, capacity, allocatable string) func(*corev1.Node) {
 	return func(n *corev1.Node) {
 		n.Status.Capacity[name], n.Status.Allocatable[name] = resource.MustParse(capacity), resource.MustParse(allocatable)

@@ -27,7 +27,6 @@ func declared(d Declared) Declared {
 	return d
 }
 
-// p begins the keys.
 const p = "k8s.io/cluster-autoscaler/node-template/"
 
 // Every form that the stock provider acts on, as its code reads them.
@@ -211,7 +210,6 @@ var gpuGroupTags = map[string]string{
 	"kubernetes.io/cluster/eksworkshop":                            "owned",
 }
 
-// checkTags parses tags and checks what holds for any.
 func checkTags(t *testing.T, tags map[string]string) {
 	t.Helper()
 	d, problems := ParseTags("g", tags)

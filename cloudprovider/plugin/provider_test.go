@@ -256,7 +256,6 @@ func (p *world) options(t *testing.T, pods []*corev1.Pod, nodes int, groups ...s
 	return list, infos
 }
 
-// chosen are the IDs of the groups that the plugin's expander leaves.
 func (p *world) chosen(options []coreexpander.Option, infos map[string]*framework.NodeInfo) (ids []string) {
 	for _, o := range p.filter.BestOptions(options, infos) {
 		ids = append(ids, o.NodeGroup.Id())

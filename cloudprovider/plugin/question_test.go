@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// named are node groups by ID.
 type named map[string]*aws.NodeGroup
 
 func (n named) NodeGroup(id string) *aws.NodeGroup { return n[id] }

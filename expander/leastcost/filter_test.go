@@ -26,7 +26,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// group is a node group of which only the ID and the size are ever asked.
 type group struct {
 	cloudprovider.NodeGroup
 	id string
@@ -36,7 +35,6 @@ func (g *group) TargetSize() (int, error) { return 0, nil }
 
 func (g *group) Id() string { return g.id }
 
-// flat prices the nodes of each group alike, in USD.
 type flat map[string]float64
 
 func (p flat) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, bool) {
@@ -44,7 +42,6 @@ func (p flat) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, boo
 	return pricing.Amount{PerHour: perHour, Currency: "USD"}.Times(count), known
 }
 
-// costs prices by a function.
 type costs func(id string, count int) (pricing.Amount, bool)
 
 func (c costs) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, bool) {
@@ -75,7 +72,6 @@ func requests(amounts ...string) apiv1.ResourceList {
 	return list
 }
 
-// replicas makes pods of one owner.
 func replicas(owner string, count int, amounts ...string) []*apiv1.Pod {
 	var list []*apiv1.Pod
 	for i := range count {
@@ -378,7 +374,6 @@ func (c *ticking) Now() time.Time {
 
 func (c *ticking) Since(start time.Time) time.Duration { return c.Now().Sub(start) }
 
-// names writes options with the names of their pods.
 func names(options []expander.Option) []string {
 	list := summary(options)
 	for _, o := range options {
@@ -515,7 +510,6 @@ func BenchmarkBestOptions(b *testing.B) {
 	})
 }
 
-// planned are the nodes and the pods of the plan, by group.
 func planned(f *Filter, options []expander.Option, infos map[string]*framework.NodeInfo) (nodes, pods map[string]int) {
 	nodes, pods = map[string]int{}, map[string]int{}
 	for _, e := range f.Explain(options, infos) {

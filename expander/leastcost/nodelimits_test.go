@@ -17,7 +17,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
-// overNodes spreads the pods of each owner over nodes.
 func overNodes(pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(spread(apiv1.DoNotSchedule, pods), func(_ int, pod *apiv1.Pod) {
 		pod.Spec.TopologySpreadConstraints[0].TopologyKey = apiv1.LabelHostname

@@ -58,7 +58,6 @@ next:
 	return list
 }
 
-// planNodes are the nodes of the plan's first group, with their pods.
 func planNodes(d *decision) [][]types.UID {
 	var list [][]types.UID
 	for _, node := range firstNodes(d) {
@@ -134,7 +133,6 @@ func raised(t *testing.T, f *Filter, pending []expander.Option, templates map[st
 	return nil
 }
 
-// packed makes the options for the pods that are not placed.
 func packed(pending []expander.Option, placed map[types.UID]bool, templates map[string]*framework.NodeInfo) (left []expander.Option) {
 	for _, o := range pending {
 		o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool { return placed[pod.UID] })
@@ -146,7 +144,6 @@ func packed(pending []expander.Option, placed map[types.UID]bool, templates map[
 	return left
 }
 
-// restOf makes options of what is left of the plan.
 func restOf(f *Filter, options []expander.Option) (rest []expander.Option) {
 	pods := map[types.UID]*apiv1.Pod{}
 	for _, o := range options {

@@ -22,7 +22,6 @@ func spreadAnyway(pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(spread(apiv1.ScheduleAnyway, pods), func(_ int, pod *apiv1.Pod) { pod.Spec.TopologySpreadConstraints[0].TopologyKey = capacity })
 }
 
-// bought is a node of 4 CPUs.
 func bought(capacityType string, gpus ...string) *framework.NodeInfo {
 	info := template(append([]string{"4", "16Gi"}, gpus...)...)
 	info.Node().Labels = map[string]string{capacity: capacityType}

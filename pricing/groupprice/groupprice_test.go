@@ -72,7 +72,6 @@ func mixed(base, percentage int) launchspec.Source {
 	return launchspec.Source{Mixed: true, OnDemandBase: base, OnDemandPercentageAboveBase: percentage, CapacityUnit: "units"}
 }
 
-// approximately compares amounts of money.
 var approximately = cmpopts.EquateApprox(0, 1e-9)
 
 // The rows with a base of 10 and 50 % are the example of the EC2 Auto Scaling user guide ("Instances distribution").
@@ -217,7 +216,6 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 	}
 }
 
-// estimatedRatio returns the estimated share of a cost, from 0 to 1.
 func estimatedRatio(c Cost) float64 {
 	if c.Amount.PerHour <= 0 {
 		return 0
@@ -358,7 +356,6 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 	}
 }
 
-// contract is a book with prices that the user states.
 func contract(t *testing.T, region, lines string) *pricing.Book {
 	t.Helper()
 	terms, err := pricing.ParseTerms("# region: "+region+"\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n"+lines, nil)

@@ -33,7 +33,6 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	assert.Truef(t, grown <= ceiling, "the heap grew by %d bytes at %d bytes of offer, want no more than %d", grown, in.n, ceiling)
 }
 
-// counted counts the bytes that are read through it.
 type counted struct {
 	io.Reader
 	n int64

@@ -29,7 +29,6 @@ func written(t testing.TB, products ...[]fakeoffer.Product) []byte {
 	return b.Bytes()
 }
 
-// prices returns the prices and the left-out types as lines.
 func prices(p Prices) string {
 	var lines []string
 	for _, name := range p.List.Types() {

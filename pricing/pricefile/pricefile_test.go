@@ -97,7 +97,6 @@ func (w *world) price() float64 {
 	return price.Amount.PerHour
 }
 
-// gauge is the value of a metric.
 func (w *world) gauge(name string) float64 {
 	w.t.Helper()
 	families, err := w.metrics.Gather()
@@ -129,7 +128,6 @@ func mounted(t *testing.T, text string, test func(t *testing.T, w *world)) {
 	})
 }
 
-// pass lets the file be read a few times.
 func pass() {
 	time.Sleep(3*pollInterval + time.Second)
 	synctest.Wait()

@@ -80,7 +80,6 @@ func (w *offeringsWorld) later() {
 	w.clock.Step(time.Hour)
 }
 
-// learns waits for news.
 func (w *offeringsWorld) learns(before *Answers[[]string]) *Answers[[]string] {
 	w.t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {

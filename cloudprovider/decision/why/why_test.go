@@ -18,10 +18,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// noon is the time of every test.
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
-// list is a list of resources, given as names and quantities in turn.
 func list(pairs ...string) corev1.ResourceList {
 	l := corev1.ResourceList{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -30,19 +28,16 @@ func list(pairs ...string) corev1.ResourceList {
 	return l
 }
 
-// cause is the cause of a pod without volumes.
 func cause(pod *corev1.Pod, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
 	need, _ := podzone.Of(pod, nil, func(string) string { return "" })
 	return Pod(pod, need, answers, groups, nodes...)
 }
 
-// podOf is a pod with the requests.
 func podOf(pairs ...string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: list(pairs...)}}}}}
 }
 
-// nodeOf is the next node of a group.
 func nodeOf(group string, pairs ...string) *GroupNode {
 	return &GroupNode{Group: group, Labels: map[string]string{}, Allocatable: list(append(pairs, "pods", "110")...)}
 }

@@ -84,7 +84,6 @@ func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 	}
 }
 
-// checkLabels compares the template's labels with the labels of a new node.
 func checkLabels(t *testing.T, group string, template *fromgroup.Template, node corev1.Node) {
 	t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(template.Labels)) {

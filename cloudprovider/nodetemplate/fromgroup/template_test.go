@@ -18,7 +18,6 @@ func spotGroup() *group.Group {
 		LaunchSpec: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large", Weight: 1}}}, Source: launchspec.Source{Mixed: true}}
 }
 
-// built is the template of g without any facts of a cluster.
 func built(g *group.Group) *Template {
 	return Seen{}.Build(nil, g, "us-west-2", instancetypes.Embedded())
 }

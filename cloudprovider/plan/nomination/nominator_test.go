@@ -29,7 +29,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
-// world is a cluster whose nodes are in the group that is their label.
 type world struct {
 	*testing.T
 	*Nominator
@@ -60,7 +59,6 @@ func (c core) Pods(namespace string) corev1client.PodInterface {
 	return pods{c.CoreV1Interface.Pods(namespace), c.w}
 }
 
-// pods has the test patch the Nominator's pods.
 type pods struct {
 	corev1client.PodInterface
 	w *world
@@ -119,7 +117,6 @@ func (w *world) pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
 	return pod
 }
 
-// node has a node of the group register now.
 func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	w.Helper()
 	node := starting(name, change...)
@@ -165,7 +162,6 @@ func (w *world) wantNominated(want ...string) {
 	assert.Empty(w, cmp.Diff(want, got), "nominations (-want +got)")
 }
 
-// wantResults compares the results that the metric has counted.
 func (w *world) wantResults(want map[string]float64) {
 	w.Helper()
 	families, err := w.metrics.Gather()
@@ -370,7 +366,6 @@ func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
 	})
 }
 
-// counted counts the looks at the pods of a node.
 type counted struct {
 	cache.SharedIndexInformer
 	looks atomic.Int32

@@ -64,7 +64,6 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 	}
 }
 
-// asks returns an installation whose cluster has the pods.
 func asks(pods ...corev1.Pod) *installation {
 	in := &installation{namespace: usualNamespace, serviceAccount: clusterAutoscaler}
 	for i := range pods {
@@ -73,7 +72,6 @@ func asks(pods ...corev1.Pod) *installation {
 	return in
 }
 
-// ofAccount returns a pod of a ServiceAccount that runs the container.
 func ofAccount(name string, c corev1.Container) corev1.Pod {
 	c.Name = clusterAutoscaler
 	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: usualNamespace, Name: name}, Spec: corev1.PodSpec{ServiceAccountName: name, Containers: []corev1.Container{c}}}

@@ -51,7 +51,6 @@ func TestNoFormatPrintsControlCharacters(t *testing.T) {
 	}
 }
 
-// broken fails to be written to.
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }

@@ -46,7 +46,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
-// began is when the recorded loops began.
 var began = time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)
 
 // caches are informers of pods, nodes and DaemonSets that have been filled.
@@ -77,7 +76,6 @@ func pod(name string) *corev1.Pod {
 		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Reason: "Unschedulable"}}}}
 }
 
-// loops has the ring record loops with these numbers.
 func loops(r *Ring, factory informers.SharedInformerFactory, numbers ...int64) {
 	snapshot := group.NewSnapshot(map[string]*group.Group{"web": {Name: "web", DesiredCapacity: 3}}, []*group.Group{
 		{Name: "theirs", DesiredCapacity: 3, Problems: []launchspec.Problem{{Reason: ownership.ReasonOtherCluster}}},
@@ -91,7 +89,6 @@ func loops(r *Ring, factory informers.SharedInformerFactory, numbers ...int64) {
 	r.Reports.Wait()
 }
 
-// answer has a read answered by AWS.
 func answer(t *testing.T, r *Ring, result any) {
 	t.Helper()
 	stack := middleware.NewStack("test", func() any { return nil })
@@ -106,7 +103,6 @@ func answer(t *testing.T, r *Ring, result any) {
 	require.Truef(t, err == nil && out == result, "the caller gets %v, %v", out, err)
 }
 
-// fetch asks for a recording.
 func fetch(t *testing.T, r *Ring, query string) (code int, body string, archive *zip.Reader) {
 	t.Helper()
 	w := httptest.NewRecorder()

@@ -32,7 +32,6 @@ func container(name string) corev1.Container {
 		Resources: corev1.ResourceRequirements{Requests: requests, Claims: []corev1.ResourceClaim{{Name: "gpu"}}}}
 }
 
-// status is the status of a container that has these resources.
 func status(name string, has corev1.ResourceList) corev1.ContainerStatus {
 	return corev1.ContainerStatus{Name: name, AllocatedResources: has, Resources: &corev1.ResourceRequirements{Requests: has}}
 }
@@ -84,7 +83,6 @@ func forKubelet(s *corev1.PodSpec) {
 	s.DNSPolicy, s.EnableServiceLinks = corev1.DNSClusterFirst, new(true)
 }
 
-// trimmed fails unless the trimmed object is the one that is wanted.
 func trimmed(t *testing.T, object, want any) {
 	t.Helper()
 	got, err := Trim(object)

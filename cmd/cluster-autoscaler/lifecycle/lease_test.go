@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// lease is a lease in memory.
 type lease struct {
 	identity string
 	mu       *sync.Mutex

@@ -41,7 +41,6 @@ func served(t *testing.T) (*httptest.Server, *decision.Record) {
 	return server, r
 }
 
-// get returns the report that the path and query give, with its status code.
 func get(t *testing.T, url string) (decision.Report, *http.Response) {
 	t.Helper()
 	response, err := http.Get(url)

@@ -19,7 +19,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// get returns the answer of a new handler.
 func get(t testing.TB, report *decision.Report, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	answer := httptest.NewRecorder()
