@@ -47,7 +47,6 @@ func offer(groups ...string) []coreexpander.Option {
 	return list
 }
 
-// The one node of gpu-a is for two pods, the one of gpu-b for twenty.
 func TestPriceForEachPodDecides(t *testing.T) {
 	strategy, err := parsed("least-nodes", Config{Provider: unpriced{}, Costs: listed{"g5.xlarge": usd(0.1), "g4dn.xlarge": usd(0.4)}})
 	require.NoError(t, err)

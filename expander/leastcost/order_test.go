@@ -184,7 +184,6 @@ func TestRaisesAddUpToThePlan(t *testing.T) {
 	assert.Truef(t, several >= 10, "only %d plans have more than two groups: they say nothing", several)
 }
 
-// A plan is given up when its pods or its groups are no longer what they were.
 func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
 	late := replicas("late", 1, "1", "1Gi")

@@ -30,7 +30,6 @@ func crowd(t *testing.T) (pl *planner, all packing, room []int) {
 	return pl, all, room
 }
 
-// A node is looked at for no more than the shapes that promise most.
 func TestFewOfManyShapesAreLookedAt(t *testing.T) {
 	work := func(promising bool) int {
 		pl, all, room := crowd(t)

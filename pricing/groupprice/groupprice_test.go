@@ -426,23 +426,6 @@ func TestDiscountIsNotTakenOffEstimatedSpotPrices(t *testing.T) {
 	assert.InDelta(t, of(plain, false)/2, of(half, false), 1e-9, "on-demand")
 }
 
-// Run with: go test -run - -bench Next -benchmem ./pricing/groupprice. The group launches any of 300 types.
-func BenchmarkNext(b *testing.B) {
-	prices := pricing.NewBook("us-east-1", time.Time{})
-	l := launching(pricing.Embedded("us-east-1").Types()[:300]...)
-	l.Image = &launchspec.Image{Architecture: "x86_64"}
-	for name, source := range map[string]launchspec.Source{"on-demand": mixed(0, 100), "spot": mixed(0, 0)} {
-		b.Run(name, func(b *testing.B) {
-			p := New(prices, instancetypes.Embedded())
-			g := &group.Group{Name: "g", Source: source, LaunchSpec: l, Zones: []string{"us-east-1a", "us-east-1b", "us-east-1c"}}
-			b.ReportAllocs()
-			for b.Loop() {
-				p.Next(g, 1)
-			}
-		})
-	}
-}
-
 // AWS compares list prices, and the user pays less for what it chooses.
 func TestDiscountDoesNotChangeWhatAWSLaunches(t *testing.T) {
 	search := &ec2types.InstanceRequirementsRequest{}

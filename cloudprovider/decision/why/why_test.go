@@ -439,7 +439,6 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	assert.Truef(t, got.Message == want && got.Code == decision.CodeMaxSize, "got  %s %s\nwant %s", got.Code, got.Message, want)
 }
 
-// Groups whose names have a slash share a reason as others do.
 func TestGroupsOfATeamAreSummedUp(t *testing.T) {
 	var answers []decision.Answer
 	groups := map[string]*decision.Group{}

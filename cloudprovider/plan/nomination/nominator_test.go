@@ -306,7 +306,6 @@ func TestDroppedPodIsNotNominatedOn(t *testing.T) {
 	})
 }
 
-// A user cordons the node, and uncordons it.
 func TestCordonedNodeIsNotNominated(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.asked("small", []*corev1.Pod{w.pod("a")})
@@ -413,7 +412,6 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 	})
 }
 
-// A node whose group is never known is not looked at for ever, and neither is one that goes meanwhile.
 func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.node("old", "")
@@ -444,7 +442,6 @@ func TestPlanChanges(t *testing.T) {
 	})
 }
 
-// The plan goes on without the permission, and the nominations do once it is granted.
 func TestWithoutPermission(t *testing.T) {
 	inWorld(t, func(w *world) {
 		writes := 0

@@ -42,7 +42,6 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 	assert.Truef(t, seen >= 50, "%d flags seen", seen)
 }
 
-// Commands end whether the autoscaler answers or not.
 func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
 	url := loopback.Silent(t)
 	for _, args := range [][]string{{"top"}, {"shadow"}, {"moves"}, {"plan"}, {"moves", "resume", "web"}, {"explain", "pods"}} {

@@ -31,7 +31,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every check looks at a sound installation, and finds nothing.
 func TestSoundInstallation(t *testing.T) {
 	newSite(t, nil)
 	code, report, complaints := run(t, "--url", reporting(t, decision.Report{Reading: decision.Reading{At: time.Now()}}))

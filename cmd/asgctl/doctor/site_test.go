@@ -41,7 +41,6 @@ const (
 	patience  = time.Minute
 )
 
-// TestMain stops the cluster that the tests share.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()

@@ -163,7 +163,6 @@ func TestPauseIsShownWithItsEnd(t *testing.T) {
 	}
 }
 
-// The list of all nodes says that there are more.
 func TestAllNodesAreListedDearestFirst(t *testing.T) {
 	r := busy()
 	last := "ip-10-0-1-5.cn-northwest-1.compute.internal"
