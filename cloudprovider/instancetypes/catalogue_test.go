@@ -30,8 +30,6 @@ func TestLookupGivesTheFactsOfOneType(t *testing.T) {
 		{Name: "g4dn.xlarge", VCPU: 4, MemoryBytes: 16 * gib, Architecture: "amd64",
 			GPU:     GPU{Count: 1, Manufacturer: "NVIDIA", Name: "T4", MemoryBytes: 16 * gib},
 			MaxENIs: 3, IPv4PerENI: 10, PodENIs: 39, LocalNVMeBytes: 125e9, MeasuredMemoryBytes: 16060416 * kib},
-		{Name: "m5.large", VCPU: 2, MemoryBytes: 8 * gib, Architecture: "amd64",
-			MaxENIs: 3, IPv4PerENI: 10, PodENIs: 9, MeasuredMemoryBytes: 7816192 * kib},
 		{Name: "trn1.32xlarge", VCPU: 128, MemoryBytes: 512 * gib, Architecture: "amd64",
 			NeuronDevices: 16, NeuronCores: 32, EFAInterfaces: 8, MaxENIs: 5, IPv4PerENI: 50, PodENIs: 82, LocalNVMeBytes: 7600e9},
 		{Name: "m6g.metal", VCPU: 64, MemoryBytes: 256 * gib, Architecture: "arm64",

@@ -272,14 +272,12 @@ func TestGroupThatIsUnreadGoesOnLikeItsDearestInstance(t *testing.T) {
 	assert.Truef(t, next.Amount.PerHour == 0.4 && next.Amount.Estimated, "Next() = %+v, want about the own price of m5.xlarge", next)
 }
 
-var halfOfOnDemand = &ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: aws.Int32(50)}
-
 // AWS compares spot prices with its own prices on demand, and no discount changes what it launches.
 func TestDiscountDoesNotChangeTheTypesThatAWSLaunches(t *testing.T) {
 	g := &group.Group{Name: "g", Source: mixed(0, 0), Zones: []string{"x"}, LaunchSpec: launching("m5.large", "m5a.large", "c5.xlarge")}
 	g.Source.SpotStrategy = "capacity-optimized"
 	for i := range g.LaunchSpec.Types {
-		g.LaunchSpec.Types[i].Search = halfOfOnDemand
+		g.LaunchSpec.Types[i].Search = &ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: aws.Int32(50)}
 	}
 	list, _ := New(contract(t, "us-east-1", "# spot-ratio: 0.35\ninstance_type,price_per_hour\n"), instancetypes.Embedded()).Next(g, 1)
 	half, _ := New(contract(t, "us-east-1", "# discount: all 50%\ninstance_type,price_per_hour\n"), instancetypes.Embedded()).Next(g, 1)

@@ -78,7 +78,6 @@ func TestIncompleteAnswerIsAnError(t *testing.T) {
 	}{
 		{fakeaws.Fault{Code: "AccessDenied"}, "UnauthorizedOperation"},
 		{fakeaws.Fault{Code: "Throttling"}, "RequestLimitExceeded"},
-		{fakeaws.Fault{Body: fakeaws.Truncated}, "describe spot price history"},
 		{fakeaws.Fault{Body: fakeaws.Garbled}, "describe spot price history"},
 	} {
 		server.ClearFaults()
