@@ -306,18 +306,6 @@ func TestDroppedPodIsNotNominatedOn(t *testing.T) {
 	})
 }
 
-func TestCordonedNodeIsNotNominated(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.asked("small", []*corev1.Pod{w.pod("a")})
-		w.node("node-1", "small", hasBooted)
-		w.wantNominated("a=node-1")
-		w.changeNode("node-1", isReady, isCordoned)
-		w.wantNominated("a=")
-		w.changeNode("node-1", func(n *corev1.Node) { n.Spec.Unschedulable = false })
-		w.wantNominated("a=node-1")
-	})
-}
-
 // kube-scheduler puts a pod on the node of a pod that is like it. They exchange their places.
 func TestPodsAlikeExchangePlaces(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -331,19 +319,6 @@ func TestPodsAlikeExchangePlaces(t *testing.T) {
 		w.wantNominated("a=", "b=node-2", "c=node-1")
 		w.changePod("c", boundTo("node-1"))
 		w.wantNominated("a=", "b=node-2", "c=node-1")
-	})
-}
-
-func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.asked("small", []*corev1.Pod{w.pod("a")})
-		w.node("node-1", "small", isReady)
-		w.pass(bindTime - time.Second)
-		w.wantNominated("a=node-1")
-		w.pass(2 * time.Second)
-		w.wantNominated("a=")
-		w.wantResults(map[string]float64{"withdrawn": 1})
-		assert.False(t, w.Plan.Has("a"), "the plan still has the pod")
 	})
 }
 
