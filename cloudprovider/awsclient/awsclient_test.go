@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -485,4 +487,45 @@ func TestErrorsAgreeWithMessages(t *testing.T) {
 		assert.Equalf(t, want, awsmessage.Of(code, "m").Class, "%q in a message and %q as an error", code, reason)
 	}
 	assert.True(t, judged != 0, "no code was compared")
+}
+
+func TestCallersWithinTheWaitShareOneCall(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		until time.Duration // the call can act
+		never bool          // or it never can
+		want  []int         // the callers' results
+		calls [][]int
+	}{
+		{name: "the third caller comes after the first call", want: []int{1, 1, 2}, calls: [][]int{{0, 1}, {2}}},
+		{name: "the call cannot act yet", until: 500 * time.Millisecond, want: []int{1, 1, 1}, calls: [][]int{{0, 1, 2}}},
+		{name: "the calls cannot act", never: true, want: []int{1, 1, 2}, calls: [][]int{nil, nil}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var calls [][]int
+				b := awsclient.Batcher[string, int, int]{Clock: clock.RealClock{}, Call: func(_ context.Context, _ string, take func() []int) int {
+					time.Sleep(tt.until)
+					var taken []int
+					if !tt.never {
+						taken = slices.Sorted(slices.Values(take()))
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					calls = append(calls, taken)
+					return len(calls)
+				}}
+				var callers sync.WaitGroup
+				for at, want := range tt.want {
+					callers.Go(func() {
+						time.Sleep(time.Duration(at) * 600 * time.Millisecond)
+						assert.Equalf(t, want, b.Join(t.Context(), "a", time.Second, at), "Join of caller %d", at)
+					})
+				}
+				callers.Wait()
+				assert.Empty(t, cmp.Diff(tt.calls, calls))
+			})
+		})
+	}
 }

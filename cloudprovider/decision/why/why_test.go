@@ -554,16 +554,13 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	}
 }
 
-func TestAReadingWithoutCredentialsNamesThem(t *testing.T) {
-	got := Unread("unauthenticated", "unreachable")
-	want := decision.Reason{Code: decision.CodeStale, Message: "the autoscaler has no valid credentials for AWS (unreachable)",
-		Remedy: "check the role of its ServiceAccount, and that its pod reaches STS, EKS Pod Identity or the instance metadata"}
-	assert.Equal(t, want, got)
-}
-
-func TestAThrottledReadingNamesTheCall(t *testing.T) {
-	got := Unread("throttled", "Throttling: Rate exceeded")
-	want := decision.Reason{Code: decision.CodeStale, Message: "AWS throttles DescribeAutoScalingGroups", Remedy: "it is tried again after --asg-refresh-interval, " +
-		"look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=DescribeAutoScalingGroups'"}
-	assert.Equal(t, want, got, "got")
+func TestAReadingThatFailedNamesItsNextStep(t *testing.T) {
+	for _, tt := range []struct{ reason, text, message, remedy string }{
+		{"unauthenticated", "unreachable", "the autoscaler has no valid credentials for AWS (unreachable)",
+			"check the role of its ServiceAccount, and that its pod reaches STS, EKS Pod Identity or the instance metadata"},
+		{"throttled", "Throttling: Rate exceeded", "AWS throttles DescribeAutoScalingGroups", "it is tried again after --asg-refresh-interval, " +
+			"look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=DescribeAutoScalingGroups'"},
+	} {
+		assert.Equal(t, decision.Reason{Code: decision.CodeStale, Message: tt.message, Remedy: tt.remedy}, Unread(tt.reason, tt.text))
+	}
 }

@@ -108,15 +108,6 @@ func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 	assert.Equalf(t, want, kept, "%d MiB kept from pods, want the %d that Bottlerocket keeps for 20 pods", kept>>20, want>>20)
 }
 
-func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
-	g := spotGroup()
-	g.LaunchSpec.Image = &launchspec.Image{Name: "ours", Architecture: "x86_64", Windows: true}
-	template := built(g)
-	assert.Equal(t, "windows", template.Labels[corev1.LabelOSStable], "operating system, want windows")
-	n := template.Capacity[nodetemplate.ResourcePrivateIPv4]
-	assert.EqualValuesf(t, 9, n.Value(), "%s addresses for pods, want 9", n.String())
-}
-
 func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 	named := func(name string) *launchspec.Image {
 		return &launchspec.Image{Name: name, Architecture: "x86_64", Windows: true}
