@@ -429,7 +429,7 @@ func TestPricesTakeNoTimeOfThePlan(t *testing.T) {
 func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 	web, small := replicas("web", 20, "1", "1Gi"), template("4", "8Gi")
 	options, nodes, prices := offered([]offer{{"a", 2, small, 1, web[:8]}, {"b", 3, small, 1, web[8:]}}) // each at its limit
-	gotNodes, gotPods := planned(newFilter(prices, nil), options, nodes)
+	gotNodes, gotPods := bill(newFilter(prices, nil), options, nodes)
 	assert.Equal(t, []map[string]int{{"a": 2, "b": 3}, {"a": 8, "b": 12}}, []map[string]int{gotNodes, gotPods}, "planned nodes and pods")
 	assert.Equal(t, []string{"b: 3 for 12"}, summary(newFilter(prices, nil).BestOptions(options, nodes)), "begins with")
 }
@@ -510,7 +510,7 @@ func BenchmarkBestOptions(b *testing.B) {
 	})
 }
 
-func planned(f *Filter, options []expander.Option, infos map[string]*framework.NodeInfo) (nodes, pods map[string]int) {
+func bill(f *Filter, options []expander.Option, infos map[string]*framework.NodeInfo) (nodes, pods map[string]int) {
 	nodes, pods = map[string]int{}, map[string]int{}
 	for _, e := range f.Explain(options, infos) {
 		if e.PlannedNodes > 0 {

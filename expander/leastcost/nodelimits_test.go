@@ -117,7 +117,7 @@ func TestLimitPerNodeHoldsForAllPodsOfAWorkload(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFilter(flat{"on-demand": 1, "spot": 1}, nil)
 			f.Preferences.Percent = 5
-			got, _ := planned(f, tt.options, map[string]*framework.NodeInfo{"on-demand": bought("on-demand"), "spot": bought("spot")})
+			got, _ := bill(f, tt.options, map[string]*framework.NodeInfo{"on-demand": bought("on-demand"), "spot": bought("spot")})
 			assert.Equal(t, tt.want, got, "planned nodes by group")
 		})
 	}
@@ -164,7 +164,7 @@ func TestPodsNearRunningOnesFillEachNodeAsTheCoreDoes(t *testing.T) {
 		{"small", 60, template("2", "4Gi"), 1, web}, {"large", 5, template("16", "32Gi"), 8, web},
 		{"gpu", 4, template("4", "16Gi", "1"), 6, replicas("gpu", 4, "1", "1Gi", "1")},
 	})
-	nodes, _ := planned(newFilter(prices, nil), options, infos)
+	nodes, _ := bill(newFilter(prices, nil), options, infos)
 	assert.Equal(t, map[string]int{"large": 5, "gpu": 4}, nodes, "nodes")
 }
 
@@ -231,7 +231,7 @@ func TestPodsKeepOffZonesOfOthers(t *testing.T) {
 				}
 				return []*framework.NodeInfo{node}, nil
 			}
-			_, pods := planned(f, options, map[string]*framework.NodeInfo{"cheap": template("2", "4Gi"), "dear": template("2", "4Gi")})
+			_, pods := bill(f, options, map[string]*framework.NodeInfo{"cheap": template("2", "4Gi"), "dear": template("2", "4Gi")})
 			assert.Equal(t, tt.want, pods["cheap"], "pods planned for the group")
 		})
 	}
@@ -288,6 +288,6 @@ func TestWorkloadsThatKeepApartShareNodesBeyondTheRulesLookedAt(t *testing.T) {
 		{"amd", 4, template("32", "120Gi"), 1.6, amd}, {"arm", 4, template("32", "120Gi"), 0.5, arm},
 		{"arm-small", 55, template("2", "7Gi"), 0.08, arm},
 	})
-	nodes, _ := planned(newFilter(prices, nil), options, infos)
+	nodes, _ := bill(newFilter(prices, nil), options, infos)
 	assert.Equal(t, map[string]int{"amd": 3, "arm": 3}, nodes)
 }

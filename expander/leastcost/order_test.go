@@ -172,7 +172,7 @@ func TestRaisesAddUpToThePlan(t *testing.T) {
 	several := 0
 	for round := range 25 {
 		options, templates, prices := world(random, 4+random.IntN(10), 3+random.IntN(8), 30)
-		want, _ := planned(newFilter(prices, nil), options, templates)
+		want, _ := bill(newFilter(prices, nil), options, templates)
 		for _, rest := range []bool{false, true} {
 			assert.Emptyf(t, cmp.Diff(want, raised(t, newFilter(prices, nil), options, templates, rest)),
 				"round %d, options of the plan's rest %t (-planned +raised)", round, rest)

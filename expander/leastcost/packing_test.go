@@ -81,7 +81,7 @@ func TestRareKindGetsItsCheapestNodesAmongManyShapes(t *testing.T) {
 		templates["large"], prices["large"] = template("96", "1100Gi", "8"), 22
 		templates["small"], prices["small"] = template("4", "15Gi", "1"), 1
 		options = append(options, option("large", 1, options[0].Pods[:40], rare), option("small", 4, rare))
-		nodes, _ := planned(newFilter(prices, nil), options, templates)
+		nodes, _ := bill(newFilter(prices, nil), options, templates)
 		assert.Truef(t, nodes["large"] == 0 && nodes["small"] == 4, "kind %d: nodes %v, want no large ones and 4 small ones", at, nodes)
 	}
 }

@@ -77,7 +77,7 @@ func TestPlansFollowPreferences(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFilter(tt.prices, nil)
 			f.Preferences.Percent = tt.percent
-			_, got := planned(f, tt.options, templates)
+			_, got := bill(f, tt.options, templates)
 			assert.Empty(t, cmp.Diff(tt.want, got), "planned pods by group (-want +got)")
 		})
 	}
