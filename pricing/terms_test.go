@@ -100,6 +100,7 @@ func TestTermsNameTheLineAndTheFault(t *testing.T) {
 		{"empty", "", "line 1: there is nothing"},
 		{"head only", ownHead, "no prices, no discount and no spot ratio"},
 		{"not a table", "hello\n", `line 1: column names "hello"`},
+		{"no source", strings.Replace(ownHead, "source", "sauce", 1) + "# discount: all 10%\n", `line 5: the head lacks "source"`},
 		{"a fifth column", ownHead + strings.TrimSpace(wide) + ",os\n", "line 5: column names"},
 		{"capacity type", ownHead + wide + "m5.large,1,reserved,\n", `line 6: type "m5.large": capacity type "reserved" is neither`},
 		{"zone elsewhere", ownHead + wide + "m5.large,1,spot,us-west-2a\n", `line 6: type "m5.large": zone "us-west-2a" is not one of region "us-east-1"`},
