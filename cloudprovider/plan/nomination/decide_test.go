@@ -48,6 +48,10 @@ func isTainted(node *corev1.Node) {
 
 func isInstalling(node *corev1.Node) { node.Spec.Taints[0].Key = "example.com/installing" }
 
+func isAvoided(node *corev1.Node) {
+	node.Spec.Taints = []corev1.Taint{{Key: "example.com/old", Effect: corev1.TaintEffectPreferNoSchedule}}
+}
+
 func isLeaving(node *corev1.Node) { node.DeletionTimestamp = &metav1.Time{Time: registered} }
 
 // waiting is a pod that waits with a nomination, and is as change makes it.
@@ -137,6 +141,8 @@ func TestDecide(t *testing.T) {
 			pod: waiting("node-a"), node: node(isTainted, isInstalling), at: longestBind, want: step{after: 14 * minute}},
 		{name: "the pod tolerates the taint", target: nominated,
 			pod: waiting("node-a", tolerates), node: node(isTainted), at: minute, want: step{after: bindTime}},
+		{name: "kube-scheduler need not mind the node's taint", target: nominated,
+			pod: waiting("node-a"), node: node(isReady, isAvoided), at: minute, want: step{after: bindTime}},
 		{name: "the node shows no GPU yet", target: nominated, pod: waiting("node-a", wantsGPU),
 			node: node(isReady), at: minute, want: step{after: 14 * minute}},
 		{name: "the node does not become ready", target: nominated,
