@@ -191,7 +191,6 @@ func (m mixed) NodeCost(_ string, template *apiv1.Node, count int) (pricing.Amou
 	return pricing.Amount{PerHour: perHour[0] + perHour[1]*float64(count-1), Currency: "USD"}, ok
 }
 
-// pricedNext is a provider where a node costs as much as the next one of its group.
 type pricedNext struct {
 	priced
 	costs mixed

@@ -22,7 +22,6 @@ func preferring(costs leastcost.Prices, percent float64) *leastcost.Filter {
 	return f
 }
 
-// prefer has the pods of offer prefer nodes of an instance type.
 func prefer(offered []coreexpander.Option, instanceType string) {
 	term := apiv1.NodeSelectorTerm{MatchExpressions: []apiv1.NodeSelectorRequirement{
 		{Key: apiv1.LabelInstanceTypeStable, Operator: apiv1.NodeSelectorOpIn, Values: []string{instanceType}}}}

@@ -56,7 +56,6 @@ func serving(t *testing.T, data map[string]string) kubernetes.Interface {
 	return client
 }
 
-// eventually waits until the core has read its config map.
 func eventually(t *testing.T, read func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !read(); time.Sleep(5 * time.Millisecond) {
@@ -64,7 +63,6 @@ func eventually(t *testing.T, read func() bool) {
 	}
 }
 
-// groupOf is the part of an ID before its zone.
 func groupOf(id string) string {
 	name, _, _ := strings.Cut(id, "/")
 	return name
@@ -152,22 +150,11 @@ func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
 	assert.Nil(t, filter.BestOptions(nil, nil), "options kept of none")
 }
 
-func TestChainKnowsZoneGroupsByTheirGroup(t *testing.T) {
-	strategy := New([]string{"priority"}, Config{
-		Namespace: namespace, GroupName: groupOf,
-		Clients:    &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
-		KubeClient: serving(t, map[string]string{corepriority.ConfigMapKey: `{50: [^web$], 10: [^zoo$]}`}),
-	})
-	// Before the config map is read, the first by name is chosen.
-	eventually(t, func() bool {
-		return strategy.BestOption(offer("batch", "web/us-east-1a", "web/us-east-1b", "zoo"), nil).NodeGroup.Id() == "web/us-east-1a"
-	})
-}
-
+// The patterns know a zone's group by its name. Before the config map is read, the first by name is chosen.
 func TestPriorityComesBeforeInterruptions(t *testing.T) {
 	for _, tt := range []struct{ names, priorities, want string }{
-		{"priority", `{50: [^spot$], 10: [.*]}`, "spot"},
-		{"priority,least-nodes", `{50: [^spot$], 10: [.*]}`, "spot"},
+		{"priority", `{50: [^spot$], 10: [.*]}`, "spot/us-east-1a"},
+		{"priority,least-nodes", `{50: [^spot$], 10: [.*]}`, "spot/us-east-1a"},
 		{"priority", `{50: [^spot$, ^zoo$], 10: [.*]}`, "zoo"},
 		{"least-nodes", `{50: [^spot$], 10: [.*]}`, "batch"},
 		{"least-nodes,priority", `{50: [^spot$], 10: [.*]}`, "batch"},
@@ -177,10 +164,12 @@ func TestPriorityComesBeforeInterruptions(t *testing.T) {
 			strategy, err := parsed(tt.names, Config{
 				Namespace: namespace, GroupName: groupOf, KubeClient: client,
 				Clients:     &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
-				Interrupted: func(nodeGroup string) bool { return nodeGroup == "spot" },
+				Interrupted: func(nodeGroup string) bool { return nodeGroup == "spot/us-east-1a" },
 			})
 			require.NoError(t, err)
-			eventually(t, func() bool { return strategy.BestOption(offer("batch", "spot", "zoo"), nil).NodeGroup.Id() == tt.want })
+			eventually(t, func() bool {
+				return strategy.BestOption(offer("batch", "spot/us-east-1a", "zoo"), nil).NodeGroup.Id() == tt.want
+			})
 		})
 	}
 }

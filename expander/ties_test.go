@@ -47,7 +47,6 @@ func offer(groups ...string) []coreexpander.Option {
 	return list
 }
 
-// The one node of gpu-a is for two pods, the one of gpu-b for twenty.
 func TestPriceForEachPodDecides(t *testing.T) {
 	strategy, err := parsed("least-nodes", Config{Provider: unpriced{}, Costs: listed{"g5.xlarge": usd(0.1), "g4dn.xlarge": usd(0.4)}})
 	require.NoError(t, err)
@@ -161,10 +160,34 @@ func TestEqualGroupsFillEvenly(t *testing.T) {
 	}
 }
 
-// known are the problems of node groups.
 type known map[string]int
 
 func (k known) ProblemCount(nodeGroup string) int { return k[nodeGroup] }
 func (k known) penalty(nodeGroup string) leastcost.Penalty {
 	return leastcost.Penalty{Rank: k[nodeGroup]}
+}
+
+func TestInterruptedGroupsArePassedOverIfOthersHelp(t *testing.T) {
+	a, b := &apiv1.Pod{}, &apiv1.Pod{}
+	option := func(id string, pods ...*apiv1.Pod) coreexpander.Option {
+		return coreexpander.Option{NodeGroup: &group{id: id}, NodeCount: 1, Pods: pods}
+	}
+	for _, tt := range []struct {
+		name        string
+		options     []coreexpander.Option
+		interrupted []string
+		want        []string
+	}{
+		{"none is", []coreexpander.Option{option("x", a), option("y", a)}, nil, []string{"x", "y"}},
+		{"others help the same pods", []coreexpander.Option{option("x", a, b), option("y", a, b)}, []string{"x"}, []string{"y"}},
+		{"several others do together", []coreexpander.Option{option("x", a, b), option("y", a), option("z", b)}, []string{"x"}, []string{"y", "z"}},
+		{"it alone helps a pod, which the next choice is for", []coreexpander.Option{option("x", a, b), option("y", a)}, []string{"x"}, []string{"y"}},
+		{"it is the only one", []coreexpander.Option{option("x", a)}, []string{"x"}, []string{"x"}},
+		{"all are", []coreexpander.Option{option("x", a), option("y", a)}, []string{"x", "y"}, []string{"x", "y"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := notInterrupted(func(id string) bool { return slices.Contains(tt.interrupted, id) })
+			assert.Equal(t, tt.want, ids(f.BestOptions(tt.options, nil)))
+		})
+	}
 }

@@ -175,7 +175,6 @@ func read(t *testing.T, path ...string) []byte {
 	return content
 }
 
-// checkSame compares the files of two builds byte by byte.
 func checkSame(t *testing.T, first, second string) {
 	names, err := filepath.Glob(filepath.Join(first, product+"*"))
 	require.Truef(t, err == nil && len(names) >= 3, "files of the first build: %q, %v", names, err)
@@ -186,7 +185,6 @@ func checkSame(t *testing.T, first, second string) {
 	}
 }
 
-// images reads the layout back and returns its images by architecture.
 func images(t *testing.T, dir string) map[string]v1.Image {
 	_, index := named(t, dir)
 	manifest, err := index.IndexManifest()
@@ -199,7 +197,6 @@ func images(t *testing.T, dir string) map[string]v1.Image {
 	return images
 }
 
-// named returns the one index of a layout, with its digest.
 func named(t *testing.T, dir string) (v1.Hash, v1.ImageIndex) {
 	outer, err := layout.ImageIndexFromPath(filepath.Join(dir, "image"))
 	require.NoError(t, err)
@@ -261,7 +258,6 @@ func checkConfig(t *testing.T, arch string, image v1.Image) {
 	assert.Truef(t, size <= mostCompressed, "%s: %d bytes compressed, want at most %d", arch, size, mostCompressed)
 }
 
-// compressedSize is the size of all layers, as a registry keeps them.
 func compressedSize(manifest *v1.Manifest) (size int64) {
 	for _, layer := range manifest.Layers {
 		size += layer.Size
@@ -441,12 +437,10 @@ func checkDockerfile(t *testing.T, dir string) {
 	}
 }
 
-// checkRoot compares a directory that the Dockerfile copies with the files of an image.
 func checkRoot(t *testing.T, root string, image v1.Image) {
 	assert.Empty(t, cmp.Diff(tree(t, unpack(t, image)), tree(t, root)), "files (-image +Dockerfile)")
 }
 
-// tree returns the mode and the digest of everything below a directory, by path.
 func tree(t *testing.T, dir string) map[string]string {
 	entries := map[string]string{}
 	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -467,7 +461,6 @@ func tree(t *testing.T, dir string) map[string]string {
 	return entries
 }
 
-// unpack returns a directory with the files of an image.
 func unpack(t *testing.T, image v1.Image) string {
 	dir := t.TempDir()
 	layers, err := image.Layers()

@@ -74,7 +74,6 @@ func (r release) file(path ...string) []byte {
 	return read(r.t, append([]string{r.dir}, path...)...)
 }
 
-// filesOf returns the content of a tar.gz by path.
 func filesOf(t *testing.T, archive []byte) map[string]string {
 	unzipped, err := gzip.NewReader(bytes.NewReader(archive))
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -110,7 +112,6 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 	}
 }
 
-// answering answers every request without a network.
 type answering func(*http.Request) string
 
 func (a answering) Do(r *http.Request) (*http.Response, error) {
@@ -140,7 +141,6 @@ func TestRoleIsAssumedInTheRegionOfTheMetadata(t *testing.T) {
 	assert.Containsf(t, hosts, "sts.us-west-2.amazonaws.com", "error %v", err)
 }
 
-// callAll makes one call of each service.
 func callAll(ctx context.Context, c *awsclient.Clients) error {
 	_, err := c.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
 	_, err2 := c.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{})
@@ -397,7 +397,6 @@ func TestOneThrottledCallSlowsNoLaterOnes(t *testing.T) {
 	})
 }
 
-// setOne sets the desired capacity of the group to 1.
 func setOne(ctx context.Context, client *awsclient.AutoScaling) error {
 	_, err := client.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("a"), DesiredCapacity: aws.Int32(1)})
 	return err
@@ -489,4 +488,45 @@ func TestErrorsAgreeWithMessages(t *testing.T) {
 		assert.Equalf(t, want, awsmessage.Of(code, "m").Class, "%q in a message and %q as an error", code, reason)
 	}
 	assert.True(t, judged != 0, "no code was compared")
+}
+
+func TestCallersWithinTheWaitShareOneCall(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		until time.Duration // the call can act
+		never bool          // or it never can
+		want  []int         // the callers' results
+		calls [][]int
+	}{
+		{name: "the third caller comes after the first call", want: []int{1, 1, 2}, calls: [][]int{{0, 1}, {2}}},
+		{name: "the call cannot act yet", until: 500 * time.Millisecond, want: []int{1, 1, 1}, calls: [][]int{{0, 1, 2}}},
+		{name: "the calls cannot act", never: true, want: []int{1, 1, 2}, calls: [][]int{nil, nil}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var calls [][]int
+				b := awsclient.Batcher[string, int, int]{Clock: clock.RealClock{}, Call: func(_ context.Context, _ string, take func() []int) int {
+					time.Sleep(tt.until)
+					var taken []int
+					if !tt.never {
+						taken = slices.Sorted(slices.Values(take()))
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					calls = append(calls, taken)
+					return len(calls)
+				}}
+				var callers sync.WaitGroup
+				for at, want := range tt.want {
+					callers.Go(func() {
+						time.Sleep(time.Duration(at) * 600 * time.Millisecond)
+						assert.Equalf(t, want, b.Join(t.Context(), "a", time.Second, at), "Join of caller %d", at)
+					})
+				}
+				callers.Wait()
+				assert.Empty(t, cmp.Diff(tt.calls, calls))
+			})
+		})
+	}
 }

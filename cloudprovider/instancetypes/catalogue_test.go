@@ -30,8 +30,6 @@ func TestLookupGivesTheFactsOfOneType(t *testing.T) {
 		{Name: "g4dn.xlarge", VCPU: 4, MemoryBytes: 16 * gib, Architecture: "amd64",
 			GPU:     GPU{Count: 1, Manufacturer: "NVIDIA", Name: "T4", MemoryBytes: 16 * gib},
 			MaxENIs: 3, IPv4PerENI: 10, PodENIs: 39, LocalNVMeBytes: 125e9, MeasuredMemoryBytes: 16060416 * kib},
-		{Name: "m5.large", VCPU: 2, MemoryBytes: 8 * gib, Architecture: "amd64",
-			MaxENIs: 3, IPv4PerENI: 10, PodENIs: 9, MeasuredMemoryBytes: 7816192 * kib},
 		{Name: "trn1.32xlarge", VCPU: 128, MemoryBytes: 512 * gib, Architecture: "amd64",
 			NeuronDevices: 16, NeuronCores: 32, EFAInterfaces: 8, MaxENIs: 5, IPv4PerENI: 50, PodENIs: 82, LocalNVMeBytes: 7600e9},
 		{Name: "m6g.metal", VCPU: 64, MemoryBytes: 256 * gib, Architecture: "arm64",
@@ -139,4 +137,77 @@ func BenchmarkParse(b *testing.B) {
 		_, err := parse(embeddedList)
 		require.NoError(b, err)
 	}
+}
+
+func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		typ          Type
+		wantKiB      int64
+		wantMeasured bool
+	}{
+		{
+			name:    "measured, a quarter percent less",
+			typ:     Type{MemoryBytes: 16384 * mib, MeasuredMemoryBytes: 16060416 * kib},
+			wantKiB: 16018472, wantMeasured: true, // 40.96 MiB less, whole KiB
+		},
+		{name: "measured, small, 8 MiB less", typ: Type{MemoryBytes: 512 * mib, MeasuredMemoryBytes: 433152 * kib},
+			wantKiB: 433152 - 8*1024, wantMeasured: true},
+		{name: "estimated, 5 % and 230 MiB less", typ: Type{MemoryBytes: 1000 * mib}, wantKiB: (1000 - 50 - 230) * 1024},
+		{name: "too small to estimate", typ: Type{MemoryBytes: 200 * mib}, wantKiB: 0},
+	} {
+		bytes, measured := tt.typ.MemoryCapacity()
+		assert.Truef(t, bytes == tt.wantKiB*kib && measured == tt.wantMeasured,
+			"%s: MemoryCapacity() = %d KiB, %v, want %d KiB, %v", tt.name, bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
+	}
+}
+
+// The estimate has to hold for types to come, so it is held against all that were measured.
+func TestEstimateStaysBelowEveryMeasuredTypeButVT1(t *testing.T) {
+	measured := 0
+	for _, typ := range Embedded().Types() {
+		if typ.MeasuredMemoryBytes == 0 {
+			continue
+		}
+		measured++
+		real := typ.MeasuredMemoryBytes
+		typ.MeasuredMemoryBytes = 0
+		estimate, _ := typ.MemoryCapacity()
+		assert.Falsef(t, estimate > real && !strings.HasPrefix(typ.Name, "vt1."),
+			"%s: estimated %d KiB, measured %d KiB", typ.Name, estimate/kib, real/kib)
+	}
+	assert.Truef(t, measured >= 600, "%d types were measured, want the 600 and more of the table", measured)
+}
+
+func TestEveryGPUHasAResource(t *testing.T) {
+	for _, typ := range Embedded().Types() {
+		if typ.GPU.Count == 0 {
+			continue
+		}
+		resource, _ := typ.Accelerator()
+		assert.Truef(t, resource != "", "%s: no resource for %+v", typ.Name, typ.GPU)
+	}
+}
+
+func TestNeuronDevicesAndTheirCoresArePublishedBoth(t *testing.T) {
+	for name, want := range map[string]map[string]int{
+		"m5.large":      {},
+		"g5.48xlarge":   {"nvidia.com/gpu": 8},
+		"g6f.large":     {"nvidia.com/gpu": 1},
+		"g4ad.xlarge":   {"amd.com/gpu": 1},
+		"dl1.24xlarge":  {"habana.ai/gaudi": 8},
+		"inf1.6xlarge":  {"aws.amazon.com/neuron": 4, "aws.amazon.com/neuroncore": 16},
+		"inf2.24xlarge": {"aws.amazon.com/neuron": 6, "aws.amazon.com/neuroncore": 12},
+		"trn1.32xlarge": {"aws.amazon.com/neuron": 16, "aws.amazon.com/neuroncore": 32},
+		"trn2.48xlarge": {"aws.amazon.com/neuron": 16, "aws.amazon.com/neuroncore": 64},
+	} {
+		typ, _ := Embedded().Lookup(name)
+		assert.Emptyf(t, cmp.Diff(want, typ.Accelerators()), "%s: resources (-want +got)", name)
+	}
+}
+
+func TestUnknownVendorPublishesNothing(t *testing.T) {
+	typ := Type{GPU: GPU{Count: 2, Manufacturer: "Acme", Name: "One (rev. 2)"}}
+	resource, count := typ.Accelerator()
+	assert.Truef(t, resource == "" && count == 0, "Accelerator() = %q, %d, want nothing", resource, count)
 }

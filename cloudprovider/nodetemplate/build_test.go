@@ -15,7 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// members looks the named types up in the embedded catalogue.
 func members(t testing.TB, names ...string) []Member {
 	t.Helper()
 	var list []Member
@@ -27,14 +26,12 @@ func members(t testing.TB, names ...string) []Member {
 	return list
 }
 
-// building is Build for a group of the named types.
 func building(t *testing.T, in Input, types ...string) (Template, []Problem) {
 	t.Helper()
 	in.Group, in.Members = "g", members(t, types...)
 	return Build(in)
 }
 
-// show writes a resource list as text, for comparison.
 func show(list corev1.ResourceList) map[string]string {
 	m := map[string]string{}
 	for name, q := range list {

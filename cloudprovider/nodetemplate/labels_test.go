@@ -26,7 +26,6 @@ func TestZoneIsPromisedOnlyWhereItIsCertain(t *testing.T) {
 		{name: "three, AWS's first", in: Input{Zones: []string{"us-east-1c", "us-east-1a", "us-east-1b"}}, assumed: "us-east-1c", region: "us-east-1"},
 		{name: "three, pinned", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, PinnedZone: "us-east-1c"}, promised: "us-east-1c", region: "us-east-1"},
 		{name: "Local Zone", in: Input{Zones: []string{"us-west-2-lax-1a"}}, promised: "us-west-2-lax-1a", region: "us-west-2"},
-		{name: "Wavelength Zone", in: Input{Zones: []string{"us-east-1-wl1-bos-wlz-1"}}, promised: "us-east-1-wl1-bos-wlz-1", region: "us-east-1"},
 		{name: "GovCloud", in: Input{Zones: []string{"us-gov-west-1a"}}, promised: "us-gov-west-1a", region: "us-gov-west-1"},
 		{name: "European sovereign cloud", in: Input{Zones: []string{"eusc-de-east-1a"}}, promised: "eusc-de-east-1a", region: "eusc-de-east-1"},
 		{name: "region given", in: Input{Region: "cn-north-1", Zones: []string{"odd"}}, promised: "odd", region: "cn-north-1"},

@@ -81,7 +81,6 @@ func value(list corev1.ResourceList, name corev1.ResourceName) int64 {
 // errorPercent is how far ours lies from the real one, negative below it.
 func errorPercent(real, ours int64) float64 { return 100 * float64(ours-real) / float64(real) }
 
-// of returns the node that a template describes.
 func of(template Template) realNode {
 	cpu := template.Allocatable[corev1.ResourceCPU]
 	return realNode{
@@ -188,7 +187,6 @@ func triple(real, ours int64) []string {
 	return append(pair(real, ours), fmt.Sprintf("%.2f %%", errorPercent(real, ours)))
 }
 
-// compareGolden compares got with the file at path, or rewrites that with -update.
 func compareGolden(t *testing.T, path, got string) {
 	t.Helper()
 	if *update {

@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -95,11 +96,8 @@ func TestPodsAreCappedAsManagedNodeGroupsAre(t *testing.T) {
 		want int64
 	}{
 		{name: "interfaces", typ: "m5.4xlarge", want: 234},
-		{name: "managed and small", typ: "m5.large", in: Input{Tags: managed}, want: 29},
 		{name: "managed with an image of its own", typ: "m5.4xlarge", in: Input{Tags: managed, Nodegroup: &Nodegroup{AMIType: "CUSTOM"}}, want: 234},
 		{name: "a node of no managed group, whatever the CNI", typ: "m5.large", in: Input{CNI: CNI{PrefixDelegation: true, CustomNetworking: true}}, want: 29},
-		{name: "user data", typ: "m5.large", in: Input{UserData: &UserData{MaxPods: 110}}, want: 110},
-		{name: "user data that says nothing", typ: "m5.large", in: Input{UserData: &UserData{}}, want: 29},
 		{name: "user data that has addresses not count", typ: "m5.large", in: Input{UserData: &UserData{IgnoreAddresses: true}}, want: 110},
 		{name: "user data that has addresses not count, with a number", typ: "m5.large", in: Input{UserData: &UserData{IgnoreAddresses: true, MaxPods: 50}}, want: 50},
 		{name: "managed beats user data", typ: "m5.4xlarge", in: Input{Tags: managed, UserData: &UserData{MaxPods: 200}}, want: 110},
@@ -124,14 +122,10 @@ func TestMemoryReservationFollowsImagePodCount(t *testing.T) {
 		{name: "Amazon Linux counts addresses", in: nodeadm(UserData{MaxPods: 110}), pods: 110, want: 29},
 		{name: "Bottlerocket counts what kubelet gets", in: Input{AMIFamily: Bottlerocket, UserData: &UserData{MaxPods: 110}}, want: 110},
 		{name: "unknown, more set", in: Input{UserData: &UserData{MaxPods: 110}}, want: 29},
-		{name: "unknown, fewer set", in: Input{UserData: &UserData{MaxPods: 8}}, want: 29},
 		{name: "by the EKS node group's image", in: Input{Nodegroup: &Nodegroup{AMIType: "BOTTLEROCKET_x86_64"}, UserData: &UserData{MaxPods: 8}}, want: 8},
-		{name: "AL2 with prefixes", in: Input{Nodegroup: &Nodegroup{AMIType: "AL2_x86_64"}, CNI: CNI{PrefixDelegation: true}}, want: 29},
-		{name: "Bottlerocket with prefixes", in: Input{Nodegroup: &Nodegroup{AMIType: "BOTTLEROCKET_x86_64"}, CNI: CNI{PrefixDelegation: true}}, want: 110},
 		{name: "AL2023 is not AL2", in: Input{Nodegroup: &Nodegroup{AMIType: "AL2023_x86_64_STANDARD"}, UserData: &UserData{MaxPods: 8}}, want: 29},
 		// nodeadm reserves memory for the result of the expression, and gives kubelet maxPods of the NodeConfig beside it.
 		{name: "an expression alone", in: nodeadm(UserData{PodsExpression: "110"}), pods: 110, want: 110},
-		{name: "fewer by an expression", in: nodeadm(UserData{PodsExpression: "max_pods - 9"}), pods: 20, want: 20},
 		{name: "an expression beside a number of pods", in: nodeadm(UserData{PodsExpression: "110", MaxPods: 50}), pods: 50, want: 110},
 		{name: "an expression that is no number of pods", in: nodeadm(UserData{PodsExpression: "max_pods - 29"}), pods: 29, want: 29},
 		{name: "an expression that is not understood", in: nodeadm(UserData{PodsExpression: "gpus * 2"}), pods: 29, want: 110},
@@ -169,5 +163,42 @@ func TestDiskIsTheVolumeOrTheLocalDisks(t *testing.T) {
 		template, _ := building(t, tt.in, "g4dn.xlarge")
 		got, want := template.Capacity[corev1.ResourceEphemeralStorage], resource.MustParse(tt.want)
 		assert.Equalf(t, 0, got.Cmp(want), "%s: ephemeral storage %s, want %s", tt.name, got.String(), want.String())
+	}
+}
+
+// An m5.large keeps 70m CPU, 574Mi and 1Gi of disk for kubelet, and evicts below 100Mi and a tenth of the disk.
+func TestUserDataSetsReservations(t *testing.T) {
+	list := func(name corev1.ResourceName, q string) corev1.ResourceList {
+		return corev1.ResourceList{name: resource.MustParse(q)}
+	}
+	base, _ := Build(Input{Group: "g", AMIFamily: AL2023, Members: members(t, "m5.large")})
+	memory, disk := base.Capacity.Memory().Value(), base.Capacity.StorageEphemeral().Value()
+	usual := map[string]int64{"cpu": 1930, "memory": memory - 674*mib, "disk": disk - gib - int64(float64(disk)*evictionDiskRatio)}
+	for _, tt := range []struct {
+		name string
+		data UserData
+		want map[string]int64 // what differs from the usual
+	}{
+		{name: "nothing"},
+		{name: "kube-reserved of one resource", data: UserData{KubeReserved: Reservation{Resources: list("memory", "1Gi")}}, want: map[string]int64{"memory": memory - gib - 100*mib}},
+		{name: "kube-reserved as a whole", data: UserData{KubeReserved: Reservation{Resources: list("cpu", "100m"), Whole: true}},
+			want: map[string]int64{"cpu": 1900, "memory": memory - 100*mib, "disk": disk - int64(float64(disk)*evictionDiskRatio)}},
+		{name: "system-reserved adds", data: UserData{SystemReserved: Reservation{Resources: list("cpu", "0.2"), Whole: true}}, want: map[string]int64{"cpu": 1730}},
+		{name: "eviction by amount", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Quantity: resource.MustParse("500Mi")}}}}, want: map[string]int64{"memory": memory - 1074*mib}},
+		{name: "eviction by ratio, as a whole", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Ratio: 0.5}}, Whole: true}},
+			want: map[string]int64{"memory": memory - 574*mib - memory/2, "disk": disk - gib}},
+		{name: "more than there is", data: UserData{SystemReserved: Reservation{Resources: list("memory", "1Ei")}}, want: map[string]int64{"memory": 0}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			template, _ := Build(Input{Group: "g", AMIFamily: AL2023, Members: members(t, "m5.large"), UserData: &tt.data})
+			want := maps.Clone(usual)
+			maps.Copy(want, tt.want)
+			got := map[string]int64{
+				"cpu": template.Allocatable.Cpu().MilliValue(), "memory": template.Allocatable.Memory().Value(),
+				"disk": template.Allocatable.StorageEphemeral().Value(),
+			}
+			assert.Empty(t, cmp.Diff(want, got), "allocatable differs (-want +got)")
+			assert.Empty(t, cmp.Diff(show(base.Capacity), show(template.Capacity)), "capacity differs (-want +got)")
+		})
 	}
 }

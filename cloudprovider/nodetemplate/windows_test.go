@@ -21,7 +21,6 @@ func TestKnownWindowsBuildIsPromised(t *testing.T) {
 		{name: "a release nobody knows yet", in: Input{AMIFamily: Windows, WindowsRelease: "2031"}},
 		{name: "an image that does not tell", in: Input{AMIFamily: Windows}},
 		{name: "core by EKS", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_CORE_2019_x86_64"}}, want: "10.0.17763", from: SourceNodegroup},
-		{name: "full by EKS", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_FULL_2022_x86_64"}}, want: "10.0.20348", from: SourceNodegroup},
 		{name: "an AMI type nobody knows yet", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_NANO"}}},
 		{name: "a custom image on EKS", in: Input{AMIFamily: Windows, WindowsRelease: "2022", Nodegroup: &Nodegroup{AMIType: "CUSTOM"}},
 			want: "10.0.20348", from: SourceGroup},

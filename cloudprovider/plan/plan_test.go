@@ -105,7 +105,6 @@ func TestJoin(t *testing.T) {
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 3, "c": 1}, got), "planned pods by group (-want +got)")
 }
 
-// planned is a pod of a plan, as change makes it.
 func planned(name string, change func(*corev1.PodSpec)) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
 	p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}}}

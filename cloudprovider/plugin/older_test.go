@@ -31,7 +31,6 @@ func received[M proto.Message](t *testing.T, into M, fields ...[]byte) M {
 	return into
 }
 
-// fields has the contents of a message's fields on the wire.
 func fields(t *testing.T, m proto.Message) map[protowire.Number][]byte {
 	rest, err := proto.Marshal(m)
 	require.NoError(t, err)

@@ -20,6 +20,7 @@ import (
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -256,7 +257,6 @@ func (p *world) options(t *testing.T, pods []*corev1.Pod, nodes int, groups ...s
 	return list, infos
 }
 
-// chosen are the IDs of the groups that the plugin's expander leaves.
 func (p *world) chosen(options []coreexpander.Option, infos map[string]*framework.NodeInfo) (ids []string) {
 	for _, o := range p.filter.BestOptions(options, infos) {
 		ids = append(ids, o.NodeGroup.Id())
@@ -447,4 +447,26 @@ func TestZoneMayHaveAllThatIsLeftOfItsGroup(t *testing.T) {
 	for zone, want := range map[string]int{a: 7, b: 2} {
 		assert.Equal(t, want, p.group(t, zone).MaxSize(), "maximum of %s in a full group", zone)
 	}
+}
+
+// A real node shows page sizes of which it has none, and the core compares a real node of one group with the template of the other.
+func TestTemplateIsSimilarToNodeOfAnotherZone(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil), awsworld.Group("b", "m5.large", 0, 0, 5, nil))
+	p := serve(t, w, 5*time.Second)
+	template := func(group string) *framework.NodeInfo {
+		t.Helper()
+		require.NoError(t, p.core.Refresh())
+		info, err := p.group(t, group).TemplateNodeInfo()
+		require.NoError(t, err)
+		return info
+	}
+	similar := nodegroupset.CreateGenericNodeInfoComparator(nil, config.NewDefaultNodeGroupDifferenceRatios())
+	node := template("a").Node().DeepCopy()
+	for _, list := range []corev1.ResourceList{node.Status.Capacity, node.Status.Allocatable} {
+		list["hugepages-2Mi"] = resource.MustParse("0")
+	}
+	require.False(t, similar(framework.NewNodeInfo(node, nil), template("b")), "the comparator does not see page sizes")
+	require.NoError(t, p.nodes.Add(node))
+	assert.Truef(t, similar(framework.NewNodeInfo(node, nil), template("b")),
+		"template = %v, not similar to the node with %v", template("b").Node().Status.Capacity, node.Status.Capacity)
 }

@@ -116,7 +116,6 @@ func (p *world) write(t *testing.T, name string, content []byte) {
 	require.NoError(t, os.WriteFile(p.path(name), content, 0o600))
 }
 
-// certify writes new certificates.
 func (p *world) certify(t *testing.T) {
 	require.NoError(t, certificates.WriteForPlugin(p.dir))
 }
@@ -135,7 +134,6 @@ func (p *world) connect(t *testing.T, options ...grpc.DialOption) *grpc.ClientCo
 	return conn
 }
 
-// certified connects with the core's certificate.
 func (p *world) certified(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(p.path("client.crt"), p.path("client.key"))
@@ -157,7 +155,6 @@ func elsewhere(sent *atomic.Int64) grpc.DialOption {
 	})
 }
 
-// counted counts the bytes that are written.
 type counted struct {
 	net.Conn
 	sent *atomic.Int64
@@ -185,7 +182,6 @@ const (
 	bestOptions = "/grpcplugin.Expander/BestOptions"
 )
 
-// call makes a call with an empty request.
 func call(t *testing.T, conn *grpc.ClientConn, method string) error {
 	return conn.Invoke(t.Context(), method, &healthpb.HealthCheckRequest{}, &healthpb.HealthCheckResponse{})
 }
@@ -229,7 +225,6 @@ func TestAnotherHostIsRefusedUnread(t *testing.T) {
 	assert.NoError(t, call(t, conn, bestOptions), "a question from a host that has shown a certificate")
 }
 
-// raw sends bytes as they are.
 type raw struct{}
 
 func (raw) Name() string                  { return "proto" }

@@ -26,7 +26,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// group is a node group of which only the ID and the size are ever asked.
 type group struct {
 	cloudprovider.NodeGroup
 	id string
@@ -36,7 +35,6 @@ func (g *group) TargetSize() (int, error) { return 0, nil }
 
 func (g *group) Id() string { return g.id }
 
-// flat prices the nodes of each group alike, in USD.
 type flat map[string]float64
 
 func (p flat) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, bool) {
@@ -44,7 +42,6 @@ func (p flat) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, boo
 	return pricing.Amount{PerHour: perHour, Currency: "USD"}.Times(count), known
 }
 
-// costs prices by a function.
 type costs func(id string, count int) (pricing.Amount, bool)
 
 func (c costs) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, bool) {
@@ -75,7 +72,6 @@ func requests(amounts ...string) apiv1.ResourceList {
 	return list
 }
 
-// replicas makes pods of one owner.
 func replicas(owner string, count int, amounts ...string) []*apiv1.Pod {
 	var list []*apiv1.Pod
 	for i := range count {
@@ -378,7 +374,6 @@ func (c *ticking) Now() time.Time {
 
 func (c *ticking) Since(start time.Time) time.Duration { return c.Now().Sub(start) }
 
-// names writes options with the names of their pods.
 func names(options []expander.Option) []string {
 	list := summary(options)
 	for _, o := range options {
@@ -434,11 +429,8 @@ func TestPricesTakeNoTimeOfThePlan(t *testing.T) {
 func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 	web, small := replicas("web", 20, "1", "1Gi"), template("4", "8Gi")
 	options, nodes, prices := offered([]offer{{"a", 2, small, 1, web[:8]}, {"b", 3, small, 1, web[8:]}}) // each at its limit
-	var got []string
-	for _, e := range newFilter(prices, nil).Explain(options, nodes) {
-		got = append(got, fmt.Sprintf("%s: %d for %d", e.NodeGroup, e.PlannedNodes, e.PlannedPods))
-	}
-	assert.Empty(t, cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got), "planned (-want +got)")
+	gotNodes, gotPods := bill(newFilter(prices, nil), options, nodes)
+	assert.Equal(t, []map[string]int{{"a": 2, "b": 3}, {"a": 8, "b": 12}}, []map[string]int{gotNodes, gotPods}, "planned nodes and pods")
 	assert.Equal(t, []string{"b: 3 for 12"}, summary(newFilter(prices, nil).BestOptions(options, nodes)), "begins with")
 }
 
@@ -516,6 +508,16 @@ func BenchmarkBestOptions(b *testing.B) {
 		}
 		plan(b, options, templates, prices)
 	})
+}
+
+func bill(f *Filter, options []expander.Option, infos map[string]*framework.NodeInfo) (nodes, pods map[string]int) {
+	nodes, pods = map[string]int{}, map[string]int{}
+	for _, e := range f.Explain(options, infos) {
+		if e.PlannedNodes > 0 {
+			nodes[e.NodeGroup], pods[e.NodeGroup] = e.PlannedNodes, e.PlannedPods
+		}
+	}
+	return nodes, pods
 }
 
 // Explain returns how BestOptions judges the options: one Explanation for each option with a known price, by name of the group.

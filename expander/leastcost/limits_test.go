@@ -13,14 +13,12 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
-// claiming gives each pod a claim of its own.
 func claiming(pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(pods, func(_ int, pod *apiv1.Pod) {
 		pod.Spec.ResourceClaims = []apiv1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: new("one-gpu")}}
 	})
 }
 
-// attaching gives each pod volumes of its own.
 func attaching(count int, pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(pods, func(_ int, pod *apiv1.Pod) {
 		for v := range count {
@@ -37,7 +35,6 @@ func promising(info *framework.NodeInfo, devices int, volumes int32) *framework.
 		{Name: "efs.csi.aws.com"}, {Name: "ebs.csi.aws.com", Allocatable: &storagev1.VolumeNodeResources{Count: &volumes}}}}})
 }
 
-// beside adds devices of another driver to the node.
 func beside(info *framework.NodeInfo, devices int) *framework.NodeInfo {
 	info.LocalResourceSlices = append(info.LocalResourceSlices, &resourceapi.ResourceSlice{
 		Spec: resourceapi.ResourceSliceSpec{Driver: "dra.net", Devices: make([]resourceapi.Device, devices)}})

@@ -17,7 +17,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
-// overNodes spreads the pods of each owner over nodes.
 func overNodes(pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(spread(apiv1.DoNotSchedule, pods), func(_ int, pod *apiv1.Pod) {
 		pod.Spec.TopologySpreadConstraints[0].TopologyKey = apiv1.LabelHostname
@@ -118,12 +117,7 @@ func TestLimitPerNodeHoldsForAllPodsOfAWorkload(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFilter(flat{"on-demand": 1, "spot": 1}, nil)
 			f.Preferences.Percent = 5
-			got := map[string]int{}
-			for _, e := range f.Explain(tt.options, map[string]*framework.NodeInfo{"on-demand": bought("on-demand"), "spot": bought("spot")}) {
-				if e.PlannedNodes > 0 {
-					got[e.NodeGroup] = e.PlannedNodes
-				}
-			}
+			got, _ := bill(f, tt.options, map[string]*framework.NodeInfo{"on-demand": bought("on-demand"), "spot": bought("spot")})
 			assert.Equal(t, tt.want, got, "planned nodes by group")
 		})
 	}
@@ -170,11 +164,8 @@ func TestPodsNearRunningOnesFillEachNodeAsTheCoreDoes(t *testing.T) {
 		{"small", 60, template("2", "4Gi"), 1, web}, {"large", 5, template("16", "32Gi"), 8, web},
 		{"gpu", 4, template("4", "16Gi", "1"), 6, replicas("gpu", 4, "1", "1Gi", "1")},
 	})
-	planned := map[string]int{}
-	for _, e := range newFilter(prices, nil).Explain(options, infos) {
-		planned[e.NodeGroup] = e.PlannedNodes
-	}
-	assert.Equal(t, map[string]int{"small": 0, "large": 5, "gpu": 4}, planned, "nodes")
+	nodes, _ := bill(newFilter(prices, nil), options, infos)
+	assert.Equal(t, map[string]int{"large": 5, "gpu": 4}, nodes, "nodes")
 }
 
 // Pods that must be near each other do not have all pods go to the group that takes the most of them.
@@ -240,12 +231,8 @@ func TestPodsKeepOffZonesOfOthers(t *testing.T) {
 				}
 				return []*framework.NodeInfo{node}, nil
 			}
-			planned := map[string]int{}
-			for _, e := range f.Explain(options, map[string]*framework.NodeInfo{"cheap": template("2", "4Gi"), "dear": template("2", "4Gi")}) {
-				planned[e.NodeGroup] = e.PlannedPods
-			}
-			require.Contains(t, planned, "cheap")
-			assert.Equal(t, tt.want, planned["cheap"], "pods planned for the group")
+			_, pods := bill(f, options, map[string]*framework.NodeInfo{"cheap": template("2", "4Gi"), "dear": template("2", "4Gi")})
+			assert.Equal(t, tt.want, pods["cheap"], "pods planned for the group")
 		})
 	}
 }
@@ -301,9 +288,6 @@ func TestWorkloadsThatKeepApartShareNodesBeyondTheRulesLookedAt(t *testing.T) {
 		{"amd", 4, template("32", "120Gi"), 1.6, amd}, {"arm", 4, template("32", "120Gi"), 0.5, arm},
 		{"arm-small", 55, template("2", "7Gi"), 0.08, arm},
 	})
-	planned := map[string]int{}
-	for _, e := range newFilter(prices, nil).Explain(options, infos) {
-		planned[e.NodeGroup] = e.PlannedNodes
-	}
-	assert.Equal(t, map[string]int{"amd": 3, "arm": 3, "arm-small": 0}, planned)
+	nodes, _ := bill(newFilter(prices, nil), options, infos)
+	assert.Equal(t, map[string]int{"amd": 3, "arm": 3}, nodes)
 }

@@ -58,23 +58,19 @@ next:
 	return list
 }
 
-// planNodes are the nodes of the plan's first group, with their pods.
 func planNodes(d *decision) [][]types.UID {
 	var list [][]types.UID
 	for _, node := range firstNodes(d) {
-		list = append(list, uids(node.Pods))
+		var pods []types.UID
+		for _, pod := range node.Pods {
+			pods = append(pods, pod.UID)
+		}
+		list = append(list, pods)
 	}
 	return list
 }
 
 func firstNodes(d *decision) []plan.Node { return d.choice.planned[d.choice.first].nodes }
-
-func uids(pods []*apiv1.Pod) (list []types.UID) {
-	for _, pod := range pods {
-		list = append(list, pod.UID)
-	}
-	return list
-}
 
 func TestFirstFitInOrderGivesThePlan(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 11))
@@ -137,7 +133,6 @@ func raised(t *testing.T, f *Filter, pending []expander.Option, templates map[st
 	return nil
 }
 
-// packed makes the options for the pods that are not placed.
 func packed(pending []expander.Option, placed map[types.UID]bool, templates map[string]*framework.NodeInfo) (left []expander.Option) {
 	for _, o := range pending {
 		o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *apiv1.Pod) bool { return placed[pod.UID] })
@@ -149,7 +144,6 @@ func packed(pending []expander.Option, placed map[types.UID]bool, templates map[
 	return left
 }
 
-// restOf makes options of what is left of the plan.
 func restOf(f *Filter, options []expander.Option) (rest []expander.Option) {
 	pods := map[types.UID]*apiv1.Pod{}
 	for _, o := range options {
@@ -178,12 +172,7 @@ func TestRaisesAddUpToThePlan(t *testing.T) {
 	several := 0
 	for round := range 25 {
 		options, templates, prices := world(random, 4+random.IntN(10), 3+random.IntN(8), 30)
-		want := map[string]int{}
-		for _, e := range newFilter(prices, nil).Explain(options, templates) {
-			if e.PlannedNodes > 0 {
-				want[e.NodeGroup] = e.PlannedNodes
-			}
-		}
+		want, _ := bill(newFilter(prices, nil), options, templates)
 		for _, rest := range []bool{false, true} {
 			assert.Emptyf(t, cmp.Diff(want, raised(t, newFilter(prices, nil), options, templates, rest)),
 				"round %d, options of the plan's rest %t (-planned +raised)", round, rest)
@@ -195,7 +184,6 @@ func TestRaisesAddUpToThePlan(t *testing.T) {
 	assert.Truef(t, several >= 10, "only %d plans have more than two groups: they say nothing", several)
 }
 
-// A plan is given up when its pods or its groups are no longer what they were.
 func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
 	late := replicas("late", 1, "1", "1Gi")

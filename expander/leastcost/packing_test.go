@@ -30,7 +30,6 @@ func crowd(t *testing.T) (pl *planner, all packing, room []int) {
 	return pl, all, room
 }
 
-// A node is looked at for no more than the shapes that promise most.
 func TestFewOfManyShapesAreLookedAt(t *testing.T) {
 	work := func(promising bool) int {
 		pl, all, room := crowd(t)
@@ -82,11 +81,7 @@ func TestRareKindGetsItsCheapestNodesAmongManyShapes(t *testing.T) {
 		templates["large"], prices["large"] = template("96", "1100Gi", "8"), 22
 		templates["small"], prices["small"] = template("4", "15Gi", "1"), 1
 		options = append(options, option("large", 1, options[0].Pods[:40], rare), option("small", 4, rare))
-		planned := map[string]int{}
-		for _, e := range newFilter(prices, nil).Explain(options, templates) {
-			planned[e.NodeGroup] = e.PlannedNodes
-		}
-		large, small := planned["large"], planned["small"]
-		assert.Truef(t, large == 0 && small == 4, "kind %d: %d large nodes, %d small ones, want none and 4", at, large, small)
+		nodes, _ := bill(newFilter(prices, nil), options, templates)
+		assert.Truef(t, nodes["large"] == 0 && nodes["small"] == 4, "kind %d: nodes %v, want no large ones and 4 small ones", at, nodes)
 	}
 }

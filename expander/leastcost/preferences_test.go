@@ -22,7 +22,6 @@ func spreadAnyway(pods []*apiv1.Pod) []*apiv1.Pod {
 	return each(spread(apiv1.ScheduleAnyway, pods), func(_ int, pod *apiv1.Pod) { pod.Spec.TopologySpreadConstraints[0].TopologyKey = capacity })
 }
 
-// bought is a node of 4 CPUs.
 func bought(capacityType string, gpus ...string) *framework.NodeInfo {
 	info := template(append([]string{"4", "16Gi"}, gpus...)...)
 	info.Node().Labels = map[string]string{capacity: capacityType}
@@ -78,12 +77,7 @@ func TestPlansFollowPreferences(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFilter(tt.prices, nil)
 			f.Preferences.Percent = tt.percent
-			got := map[string]int{}
-			for _, e := range f.Explain(tt.options, templates) {
-				if e.PlannedPods > 0 {
-					got[e.NodeGroup] = e.PlannedPods
-				}
-			}
+			_, got := bill(f, tt.options, templates)
 			assert.Empty(t, cmp.Diff(tt.want, got), "planned pods by group (-want +got)")
 		})
 	}

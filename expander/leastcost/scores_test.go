@@ -1,7 +1,6 @@
 package leastcost
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -23,14 +21,8 @@ func in(capacityType, zone string) *apiv1.Node {
 	return &apiv1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{capacity: capacityType, apiv1.LabelTopologyZone: zone}}}
 }
 
-func ofWeb(count int, change func(*apiv1.PodSpec)) (pods []*apiv1.Pod) {
-	for i := range count {
-		pod := &apiv1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("web-", i), UID: types.UID(fmt.Sprint(i)),
-			OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "web", Controller: new(true)}}}}
-		change(&pod.Spec)
-		pods = append(pods, pod)
-	}
-	return pods
+func ofWeb(count int, change func(*apiv1.PodSpec)) []*apiv1.Pod {
+	return each(replicas("web", count), func(_ int, pod *apiv1.Pod) { change(&pod.Spec) })
 }
 
 func prefer(weight int32, key, value string) apiv1.PreferredSchedulingTerm {

@@ -13,7 +13,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
-// each changes copies of the pods.
 func each(pods []*apiv1.Pod, change func(i int, pod *apiv1.Pod)) []*apiv1.Pod {
 	var list []*apiv1.Pod
 	for i, pod := range pods {
@@ -24,7 +23,6 @@ func each(pods []*apiv1.Pod, change func(i int, pod *apiv1.Pod)) []*apiv1.Pod {
 	return list
 }
 
-// port has a pod take a port of the host.
 func port(number int32) func(int, *apiv1.Pod) {
 	return func(_ int, pod *apiv1.Pod) {
 		pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{ContainerPort: number, HostPort: number}}

@@ -10,7 +10,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
 
-// claiming is a pod with that many claims.
 func claiming(count int) *apiv1.Pod {
 	p := pod("1", "1Gi")
 	p.Spec.ResourceClaims = make([]apiv1.PodResourceClaim, count)

@@ -22,7 +22,6 @@ import (
 
 const gib = 1 << 30
 
-// group is a node group of which only the ID is ever asked.
 type group struct {
 	cloudprovider.NodeGroup
 	id string

@@ -3,7 +3,6 @@ package offer
 import (
 	"io"
 	"runtime"
-	"sync/atomic"
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
@@ -23,43 +22,31 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	var before runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	in := &counted{Reader: stream(types)}
-	probe := &peak{Reader: in}
+	probe := &peak{Reader: stream(types)}
 	got, err := Read(probe, Options{Region: "us-east-1", OS: Linux})
 	require.NoError(t, err)
 	assert.Equal(t, types/32, got.List.Len(), "prices")
-	assert.Truef(t, in.n >= 24<<20, "an offer of %d bytes, want one far above the ceiling of memory", in.n)
-	grown := int64(probe.heap.Load()) - int64(before.HeapAlloc)
-	assert.Truef(t, grown <= ceiling, "the heap grew by %d bytes at %d bytes of offer, want no more than %d", grown, in.n, ceiling)
-}
-
-// counted counts the bytes that are read through it.
-type counted struct {
-	io.Reader
-	n int64
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.n += int64(n)
-	return n, err
+	assert.Truef(t, probe.n >= 24<<20, "an offer of %d bytes, want one far above the ceiling of memory", probe.n)
+	grown := int64(probe.heap) - int64(before.HeapAlloc)
+	assert.Truef(t, grown <= ceiling, "the heap grew by %d bytes at %d bytes of offer, want no more than %d", grown, probe.n, ceiling)
 }
 
 // peak measures the heap after a garbage collection every 8 MB.
 type peak struct {
 	io.Reader
-	since int
-	heap  atomic.Uint64
+	n, since int
+	heap     uint64
 }
 
 func (p *peak) Read(b []byte) (int, error) {
 	n, err := p.Reader.Read(b)
+	p.n += n
 	if p.since += n; p.since > 8<<20 {
 		p.since = 0
 		var now runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&now)
-		p.heap.Store(max(p.heap.Load(), now.HeapAlloc))
+		p.heap = max(p.heap, now.HeapAlloc)
 	}
 	return n, err
 }

@@ -27,7 +27,6 @@ func emulate(t *testing.T, region string, prices ...fakeaws.SpotPrice) (*fakeaws
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
 }
 
-// described are the quotes as text, sorted.
 func described(t *testing.T, api ec2.DescribeSpotPriceHistoryAPIClient, pools Pools) []string {
 	t.Helper()
 	quotes, err := Describe(t.Context(), api, pools, time.Now())
@@ -79,7 +78,6 @@ func TestIncompleteAnswerIsAnError(t *testing.T) {
 	}{
 		{fakeaws.Fault{Code: "AccessDenied"}, "UnauthorizedOperation"},
 		{fakeaws.Fault{Code: "Throttling"}, "RequestLimitExceeded"},
-		{fakeaws.Fault{Body: fakeaws.Truncated}, "describe spot price history"},
 		{fakeaws.Fault{Body: fakeaws.Garbled}, "describe spot price history"},
 	} {
 		server.ClearFaults()

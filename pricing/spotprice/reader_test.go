@@ -37,14 +37,12 @@ type market struct {
 	began   time.Time
 }
 
-// change does something to the market while nobody asks.
 func (m *market) change(do func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	do()
 }
 
-// calls are when it was asked.
 func (m *market) calls() []time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,7 +101,6 @@ func running(t *testing.T, test func(t *testing.T, m *market, r *Reader)) {
 	})
 }
 
-// pass lets time go by.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -243,7 +240,6 @@ func TestDeniedCallKeepsRatio(t *testing.T) {
 	assert.Equal(t, "0.1841 USD/h by 0.35 × on-demand list price", spotOf(t, r, "g4dn.xlarge"), "price")
 }
 
-// collectedAge returns the metric's value.
 func collectedAge(t *testing.T, r *Reader) float64 {
 	t.Helper()
 	families, err := r.Registerer.(*prometheus.Registry).Gather()

@@ -68,20 +68,6 @@ func TestWordsAroundAWSsAreNoCause(t *testing.T) {
 	}
 }
 
-// identifiers are the parts of a message that differ from one account or request to the next.
-var identifiers = regexp.MustCompile(`\b(?:arn:\S+|[a-z]{1,6}-[0-9a-f]{6,}|[0-9a-f-]{36}|[0-9.]+)`)
-
-// TestEveryMessageSaysSomethingOfItsOwn keeps messages out that differ from another by identifiers alone.
-func TestEveryMessageSaysSomethingOfItsOwn(t *testing.T) {
-	seen := map[string]string{}
-	for _, r := range rows(t) {
-		wording := r.kind + r.code + identifiers.ReplaceAllString(r.text, "")
-		other, twice := seen[wording]
-		assert.Falsef(t, twice, "%q says no more than %q", r.text, other)
-		seen[wording] = r.text
-	}
-}
-
 // alone is the class of the code alone. AWS uses some codes for so many faults that only the text identifies this one.
 func (r row) alone() awsmessage.Class {
 	switch {
@@ -93,7 +79,6 @@ func (r row) alone() awsmessage.Class {
 	return r.want.Class
 }
 
-// TestTheTextAloneTellsTheClass leaves the code out, where there is a text that says enough.
 func TestTheTextAloneTellsTheClass(t *testing.T) {
 	for _, r := range rows(t) {
 		if r.text == "" || r.want.Class == awsmessage.Unknown {

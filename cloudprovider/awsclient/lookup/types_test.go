@@ -24,7 +24,6 @@ func client(t *testing.T, types ...fakeaws.InstanceType) (*fakeaws.Server, *ec2.
 	return served(t, fakeaws.Config{InstanceTypes: types})
 }
 
-// served is an emulated AWS until the test ends, and a client of its EC2.
 func served(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *ec2.Client) {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), config)

@@ -18,10 +18,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// noon is the time of every test.
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
-// list is a list of resources, given as names and quantities in turn.
 func list(pairs ...string) corev1.ResourceList {
 	l := corev1.ResourceList{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -30,19 +28,16 @@ func list(pairs ...string) corev1.ResourceList {
 	return l
 }
 
-// cause is the cause of a pod without volumes.
 func cause(pod *corev1.Pod, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
 	need, _ := podzone.Of(pod, nil, func(string) string { return "" })
 	return Pod(pod, need, answers, groups, nodes...)
 }
 
-// podOf is a pod with the requests.
 func podOf(pairs ...string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: list(pairs...)}}}}}
 }
 
-// nodeOf is the next node of a group.
 func nodeOf(group string, pairs ...string) *GroupNode {
 	return &GroupNode{Group: group, Labels: map[string]string{}, Allocatable: list(append(pairs, "pods", "110")...)}
 }
@@ -444,7 +439,6 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	assert.Truef(t, got.Message == want && got.Code == decision.CodeMaxSize, "got  %s %s\nwant %s", got.Code, got.Message, want)
 }
 
-// Groups whose names have a slash share a reason as others do.
 func TestGroupsOfATeamAreSummedUp(t *testing.T) {
 	var answers []decision.Answer
 	groups := map[string]*decision.Group{}
@@ -560,16 +554,13 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	}
 }
 
-func TestAReadingWithoutCredentialsNamesThem(t *testing.T) {
-	got := Unread("unauthenticated", "unreachable")
-	want := decision.Reason{Code: decision.CodeStale, Message: "the autoscaler has no valid credentials for AWS (unreachable)",
-		Remedy: "check the role of its ServiceAccount, and that its pod reaches STS, EKS Pod Identity or the instance metadata"}
-	assert.Equal(t, want, got)
-}
-
-func TestAThrottledReadingNamesTheCall(t *testing.T) {
-	got := Unread("throttled", "Throttling: Rate exceeded")
-	want := decision.Reason{Code: decision.CodeStale, Message: "AWS throttles DescribeAutoScalingGroups", Remedy: "it is tried again after --asg-refresh-interval, " +
-		"look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=DescribeAutoScalingGroups'"}
-	assert.Equal(t, want, got, "got")
+func TestAReadingThatFailedNamesItsNextStep(t *testing.T) {
+	for _, tt := range []struct{ reason, text, message, remedy string }{
+		{"unauthenticated", "unreachable", "the autoscaler has no valid credentials for AWS (unreachable)",
+			"check the role of its ServiceAccount, and that its pod reaches STS, EKS Pod Identity or the instance metadata"},
+		{"throttled", "Throttling: Rate exceeded", "AWS throttles DescribeAutoScalingGroups", "it is tried again after --asg-refresh-interval, " +
+			"look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=DescribeAutoScalingGroups'"},
+	} {
+		assert.Equal(t, decision.Reason{Code: decision.CodeStale, Message: tt.message, Remedy: tt.remedy}, Unread(tt.reason, tt.text))
+	}
 }

@@ -53,7 +53,6 @@ func unread(g *group.Group) bool { return g.LaunchSpec == nil }
 // discoveryTag is on every group that is read.
 const discoveryTag = "k8s.io/cluster-autoscaler/enabled"
 
-// over starts an emulated AWS and a Cache that has read its groups.
 func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 	t.Helper()
 	server := awsclients.Serve(t, config)
@@ -67,7 +66,6 @@ func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 	return server, cache
 }
 
-// stale are the groups whose template would be built again.
 func stale(templates map[string]*fromgroup.Template, s *group.Snapshot) []string {
 	var names []string
 	for _, g := range s.Groups() {

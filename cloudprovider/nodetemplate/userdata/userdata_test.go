@@ -19,7 +19,6 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
-// describe writes Facts and Problems as text, for comparison.
 func describe(f Facts, problems []nodetemplate.Problem) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }

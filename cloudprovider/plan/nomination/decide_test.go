@@ -101,8 +101,6 @@ func TestDecide(t *testing.T) {
 	}{
 		{name: "the node has registered", pod: waiting(""), node: node(), at: minute, want: step{after: 14 * minute}},
 		{name: "the node's kubelet is Ready", pod: waiting(""), node: node(hasBooted), want: step{nominate: true}},
-		{name: "the node can take the pod", pod: waiting(""), node: node(isReady), want: step{nominate: true}},
-		{name: "the node is cordoned", pod: waiting(""), node: node(isReady, isCordoned), want: step{after: readyTime}},
 		{name: "the node is cordoned after the nomination", target: offered,
 			pod: waiting("node-a"), node: node(isReady, isCordoned), at: minute, want: step{clear: true, after: 14 * minute}},
 		{name: "the node is no longer Ready", target: offered, pod: waiting("node-a"),
@@ -125,8 +123,6 @@ func TestDecide(t *testing.T) {
 			node: node(isReady), at: minute + second, want: step{after: bindTime - second}},
 		{name: "the ready node's time is over", target: late, pod: waiting("node-a"),
 			node: node(isReady), at: minute + bindTime, want: step{clear: true, end: withdrawn}},
-		{name: "kube-scheduler still tries others", target: late,
-			pod: waiting("node-a"), node: node(isReady), tried: minute + 9*second, at: minute + 10*second, want: step{after: bindTime - second}},
 		{name: "kube-scheduler tries others all the time, and has not come to the pod", target: late,
 			pod: waiting("node-a"), node: node(isReady), tried: 9 * minute, at: 9 * minute, want: step{after: bindTime}},
 		{name: "a try in vain leaves the nomination of a pod that may not preempt", target: late,
@@ -163,8 +159,6 @@ func TestDecide(t *testing.T) {
 			node: node(isReady), at: minute, want: step{end: kept}},
 		{name: "the pod has another node", target: nominated, pod: waiting("node-a", boundTo("node-b")),
 			node: node(), at: minute, want: step{end: elsewhere}},
-		{name: "the pod has another node and no nomination", target: nominated,
-			pod: waiting("", boundTo("node-b")), node: node(), at: minute, want: step{end: elsewhere}},
 		{name: "the pod is gone", node: node(), want: step{end: gone}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -29,7 +29,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
-// world is a cluster whose nodes are in the group that is their label.
 type world struct {
 	*testing.T
 	*Nominator
@@ -60,7 +59,6 @@ func (c core) Pods(namespace string) corev1client.PodInterface {
 	return pods{c.CoreV1Interface.Pods(namespace), c.w}
 }
 
-// pods has the test patch the Nominator's pods.
 type pods struct {
 	corev1client.PodInterface
 	w *world
@@ -119,7 +117,6 @@ func (w *world) pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
 	return pod
 }
 
-// node has a node of the group register now.
 func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	w.Helper()
 	node := starting(name, change...)
@@ -165,7 +162,6 @@ func (w *world) wantNominated(want ...string) {
 	assert.Empty(w, cmp.Diff(want, got), "nominations (-want +got)")
 }
 
-// wantResults compares the results that the metric has counted.
 func (w *world) wantResults(want map[string]float64) {
 	w.Helper()
 	families, err := w.metrics.Gather()
@@ -310,19 +306,6 @@ func TestDroppedPodIsNotNominatedOn(t *testing.T) {
 	})
 }
 
-// A user cordons the node, and uncordons it.
-func TestCordonedNodeIsNotNominated(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.asked("small", []*corev1.Pod{w.pod("a")})
-		w.node("node-1", "small", hasBooted)
-		w.wantNominated("a=node-1")
-		w.changeNode("node-1", isReady, isCordoned)
-		w.wantNominated("a=")
-		w.changeNode("node-1", func(n *corev1.Node) { n.Spec.Unschedulable = false })
-		w.wantNominated("a=node-1")
-	})
-}
-
 // kube-scheduler puts a pod on the node of a pod that is like it. They exchange their places.
 func TestPodsAlikeExchangePlaces(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -336,19 +319,6 @@ func TestPodsAlikeExchangePlaces(t *testing.T) {
 		w.wantNominated("a=", "b=node-2", "c=node-1")
 		w.changePod("c", boundTo("node-1"))
 		w.wantNominated("a=", "b=node-2", "c=node-1")
-	})
-}
-
-func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
-	inWorld(t, func(w *world) {
-		w.asked("small", []*corev1.Pod{w.pod("a")})
-		w.node("node-1", "small", isReady)
-		w.pass(bindTime - time.Second)
-		w.wantNominated("a=node-1")
-		w.pass(2 * time.Second)
-		w.wantNominated("a=")
-		w.wantResults(map[string]float64{"withdrawn": 1})
-		assert.False(t, w.Plan.Has("a"), "the plan still has the pod")
 	})
 }
 
@@ -370,7 +340,6 @@ func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
 	})
 }
 
-// counted counts the looks at the pods of a node.
 type counted struct {
 	cache.SharedIndexInformer
 	looks atomic.Int32
@@ -418,7 +387,6 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 	})
 }
 
-// A node whose group is never known is not looked at for ever, and neither is one that goes meanwhile.
 func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.node("old", "")
@@ -449,7 +417,6 @@ func TestPlanChanges(t *testing.T) {
 	})
 }
 
-// The plan goes on without the permission, and the nominations do once it is granted.
 func TestWithoutPermission(t *testing.T) {
 	inWorld(t, func(w *world) {
 		writes := 0

@@ -53,7 +53,6 @@ func newAWS(t *testing.T, change func(*fakeaws.Config)) *fakeaws.Server {
 	return server
 }
 
-// run runs asgctl account and returns its exit code, its output as JSON, and its complaints.
 func run(t *testing.T, args ...string) (int, accountcheck.Check, string) {
 	t.Helper()
 	var out, complaints bytes.Buffer
@@ -64,7 +63,6 @@ func run(t *testing.T, args ...string) (int, accountcheck.Check, string) {
 	return code, check, complaints.String()
 }
 
-// launch runs asgctl account --launch.
 func launch(t *testing.T, group string, args ...string) (int, accountcheck.Check, string) {
 	t.Helper()
 	return run(t, append(args, "--asg-cluster-name", "prod", "--launch", group, "--yes")...)

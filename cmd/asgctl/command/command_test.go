@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -42,7 +44,6 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 	assert.Truef(t, seen >= 50, "%d flags seen", seen)
 }
 
-// Commands end whether the autoscaler answers or not.
 func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
 	url := loopback.Silent(t)
 	for _, args := range [][]string{{"top"}, {"shadow"}, {"moves"}, {"plan"}, {"moves", "resume", "web"}, {"explain", "pods"}} {
@@ -213,4 +214,40 @@ func TestNextQuestionHasTheGivenFlags(t *testing.T) {
 	Run(t.Context(), "asgctl", []string{"explain", "pods", "--url", server.URL, "--timeout", "1m0s"}, &stdout, &stderr, "")
 	want := " --timeout=1m0s --url=" + server.URL + "\n"
 	assert.Truef(t, strings.HasSuffix(stdout.String(), want), "got %s\n%s\nwant it to end in %s", &stdout, &stderr, want)
+}
+
+// Nodes for the pods of a node that AWS takes are launched in no replay, and the pods are in no report.
+func TestReplaySaysNothingAboutPodsThatDidNotWait(t *testing.T) {
+	recorded := &decision.Report{Launches: []decision.Launch{{}}}
+	assert.Equal(t, "the same about the pods that waited.", differences(recorded, &decision.Report{}))
+}
+
+func TestWhereAWSPublishesTheOfferOfARegion(t *testing.T) {
+	const public, china = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/", "https://pricing.cn-north-1.amazonaws.com.cn/offers/v1.0/cn/"
+	for region, want := range map[string]string{
+		"us-east-1":      public + "AmazonEC2/current/us-east-1/index.json",
+		"us-gov-west-1":  public + "AmazonEC2/current/us-gov-west-1/index.json",
+		"cn-north-1":     china + "AmazonEC2/current/cn-north-1/index.json",
+		"cn-northwest-1": china + "AmazonEC2/current/cn-northwest-1/index.json",
+		"us-iso-east-1":  "", "eusc-de-east-1": "", "": "", "nowhere": "", "../x-y-z": "", "EU-WEST-1": "",
+	} {
+		got, err := offerURL(region)
+		assert.Truef(t, got == want && (err == nil) == (want != ""), "offerURL(%q) = %q, %v, want %q", region, got, err, want)
+	}
+}
+
+// The signal ends the prompt. A prompt that comes after it still waits for the operator.
+func TestSignalEndsThePrompt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	assert.Equal(t, "web", answer(ctx, bufio.NewScanner(strings.NewReader(" web \n"))), "answer")
+	silent, writer := io.Pipe()
+	defer writer.Close()
+	ended := make(chan string)
+	go func() { ended <- answer(ctx, bufio.NewScanner(silent)) }()
+	if _, err := writer.Write([]byte("we")); err != nil { // returns once the prompt reads
+		t.Fatal(err)
+	}
+	cancel()
+	assert.Equal(t, "", <-ended, "answer after the signal")
+	assert.Equal(t, "i-1", answer(ctx, bufio.NewScanner(strings.NewReader("i-1\n"))), "later answer")
 }

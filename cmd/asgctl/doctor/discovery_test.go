@@ -2,20 +2,14 @@ package doctor
 
 import (
 	"cmp"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -70,7 +64,6 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 	}
 }
 
-// asks returns an installation whose cluster has the pods.
 func asks(pods ...corev1.Pod) *installation {
 	in := &installation{namespace: usualNamespace, serviceAccount: clusterAutoscaler}
 	for i := range pods {
@@ -79,7 +72,6 @@ func asks(pods ...corev1.Pod) *installation {
 	return in
 }
 
-// ofAccount returns a pod of a ServiceAccount that runs the container.
 func ofAccount(name string, c corev1.Container) corev1.Pod {
 	c.Name = clusterAutoscaler
 	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: usualNamespace, Name: name}, Spec: corev1.PodSpec{ServiceAccountName: name, Containers: []corev1.Container{c}}}
@@ -103,21 +95,6 @@ func TestRegionIsTheFlagsOrThePodsOrTheNodes(t *testing.T) {
 				t.Errorf("region %q, want %q", in.Read.Region, tt.want)
 			}
 		})
-	}
-}
-
-func TestNodePoolsAreRivals(t *testing.T) {
-	for answer, want := range map[string]string{`{"items":[{"metadata":{"name":"default"}}]}`: `NodePool "default"`, `{"items":[]}`: ""} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			assert.Equal(t, "/apis/karpenter.sh/v1/nodepools?limit=1", r.URL.String())
-			_, _ = io.WriteString(w, answer)
-		}))
-		defer server.Close()
-		client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
-		require.NoError(t, err)
-		c := &Check{}
-		assert.True(t, (&installation{kube: client}).nodePools(t.Context(), c), "looked")
-		assert.Truef(t, len(c.Findings) == 0 && want == "" || c.Findings[0].Object == want, "%+v", c.Findings)
 	}
 }
 
@@ -264,5 +241,23 @@ func TestShadowHasItsOwnLease(t *testing.T) {
 		"b-shadow": {"shadow": {""}, "leader-elect-resource-name": {"b-shadow"}}, "cluster-autoscaler": {"shadow": {"false"}},
 	} {
 		assert.Equalf(t, lease, leaseOf(flags), "%v", flags)
+	}
+}
+
+// Messages may come from EventBridge or through SNS. The shipped queue denies what is not encrypted to everybody, which lets nobody in.
+func TestPoliciesThatLetInterruptionsIn(t *testing.T) {
+	const unencrypted = `{"Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"arn:aws:sqs:us-west-2:123456789012:q"}`
+	for policy, want := range map[string]bool{
+		``:                                    false,
+		`{"Statement":[` + unencrypted + `]}`: false,
+		`{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/events"},"Action":"sqs:SendMessage"}]}`:          false,
+		`{"Statement":[` + unencrypted + `,{"Effect":"Allow","Principal":{"Service":["events.amazonaws.com"]},"Action":"sqs:SendMessage"}]}`: true,
+		`{"Statement":{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"sqs:SendMessage"}}`:                            true,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"sqs:SendMessage",` +
+			`"Condition":{"ArnEquals":{"aws:SourceArn":"arn:aws-cn:events:cn-north-1:123456789012:rule/spot"}}}]}`: true,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"SQS:SendMessage",` +
+			`"Condition":{"ArnLike":{"aws:SourceArn":["arn:aws:sns:us-west-2:123456789012:topic"]}}}]}`: true,
+	} {
+		assert.Equal(t, want, sender.MatchString(policy), policy)
 	}
 }

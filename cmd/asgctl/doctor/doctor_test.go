@@ -31,7 +31,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every check looks at a sound installation, and finds nothing.
 func TestSoundInstallation(t *testing.T) {
 	newSite(t, nil)
 	code, report, complaints := run(t, "--url", reporting(t, decision.Report{Reading: decision.Reading{At: time.Now()}}))
@@ -52,7 +51,6 @@ func TestSoundInstallation(t *testing.T) {
 		"version %q, region %q, cluster %q", report.Version, report.Region, report.Cluster)
 }
 
-// reporting serves the report of a running autoscaler, and returns its address.
 func reporting(t *testing.T, r decision.Report) string {
 	t.Helper()
 	r.Version, r.Process.Leader, r.Loop.Number = decision.Version, true, 1
@@ -95,7 +93,6 @@ func TestAutoscalerThatDoesNotAnswer(t *testing.T) {
 	areSound(t, report, "iam")
 }
 
-// group returns a group of the Config.
 func quoted(c *fakeaws.Config, name string) *fakeaws.AutoScalingGroup {
 	return &c.AutoScalingGroups[slices.IndexFunc(c.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == name })]
 }
@@ -210,7 +207,6 @@ func TestFaultsInAWS(t *testing.T) {
 	}
 }
 
-// expect runs doctor and wants the finding.
 func expect(t *testing.T, name, want, next string, args ...string) {
 	t.Helper()
 	code, report, complaints := run(t, args...)
@@ -347,7 +343,6 @@ func (s *site) create(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	return created
 }
 
-// remove deletes a pod at once and waits until it is gone.
 func (s *site) remove(t *testing.T, pod *corev1.Pod) {
 	pods := s.client.CoreV1().Pods(pod.Namespace)
 	require.NoError(t, pods.Delete(context.Background(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}))
@@ -358,7 +353,6 @@ func (s *site) remove(t *testing.T, pod *corev1.Pod) {
 	require.NoError(t, err)
 }
 
-// waitingPod creates a pod that fits nowhere, and waits until the scheduler says so.
 func (s *site) waitingPod(t *testing.T) {
 	t.Helper()
 	pod := s.create(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "large", Namespace: "default"}, Spec: corev1.PodSpec{
@@ -370,7 +364,6 @@ func (s *site) waitingPod(t *testing.T) {
 	})
 }
 
-// addDriver adds the DaemonSet of a driver for claims until the end of the test.
 func (s *site) addDriver(t *testing.T) {
 	t.Helper()
 	sets, driver := s.client.AppsV1().DaemonSets(namespace), daemonSet("nvidia-dra-driver-gpu-kubelet-plugin", corev1.Container{Name: "a", Image: "a"})
@@ -379,7 +372,6 @@ func (s *site) addDriver(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, sets.Delete(context.Background(), driver.Name, metav1.DeleteOptions{})) })
 }
 
-// removePlugin deletes the DaemonSet of the device plugin until the end of the test.
 func (s *site) removePlugin(t *testing.T) {
 	t.Helper()
 	sets := s.client.AppsV1().DaemonSets(namespace)

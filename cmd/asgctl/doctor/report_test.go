@@ -26,7 +26,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
-// needs returns the needs of the parts of a check that were not done.
 func needs(c doctor.Check) string {
 	var all []string
 	for _, u := range c.NotChecked {

@@ -41,7 +41,6 @@ const (
 	patience  = time.Minute
 )
 
-// TestMain stops the cluster that the tests share.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
@@ -68,7 +67,6 @@ type site struct {
 	aws     *fakeaws.Server
 }
 
-// sharedCluster starts the cluster at its first call.
 func sharedCluster(t *testing.T) *controlplane.Cluster {
 	t.Helper()
 	if testing.Short() {
@@ -206,7 +204,6 @@ func (s *site) until(t *testing.T, what string, done func(context.Context) (bool
 	require.NoErrorf(t, wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, done), "%s", what)
 }
 
-// close stops the account and removes its nodes.
 func (s *site) close(t *testing.T) {
 	assert.NoError(t, s.aws.Close())
 	ctx := context.WithoutCancel(t.Context())
@@ -217,7 +214,6 @@ func (s *site) close(t *testing.T) {
 	}
 }
 
-// run runs asgctl doctor and returns its exit code, its report and its complaints.
 func run(t *testing.T, args ...string) (int, doctor.Report, string) {
 	t.Helper()
 	var out, complaints bytes.Buffer
@@ -236,7 +232,6 @@ func checkOf(t *testing.T, r doctor.Report, name string) doctor.Check {
 	return r.Checks[at]
 }
 
-// areSound wants the checks to find nothing.
 func areSound(t *testing.T, r doctor.Report, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -245,7 +240,6 @@ func areSound(t *testing.T, r doctor.Report, names ...string) {
 	}
 }
 
-// said returns the first finding with the words, or nil.
 func said(c doctor.Check, words string) *doctor.Finding {
 	for i, f := range c.Findings {
 		if strings.Contains(f.Object+": "+f.Problem, words) {

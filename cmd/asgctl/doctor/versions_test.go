@@ -20,7 +20,7 @@ func olderCluster(t *testing.T, objects map[string]string) *installation {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		object, served := objects[r.URL.Path]
+		object, served := objects[r.URL.String()]
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/subjectaccessreviews"):
 			var review authorizationv1.SubjectAccessReview
@@ -43,12 +43,14 @@ func olderCluster(t *testing.T, objects map[string]string) *installation {
 }
 
 func TestKarpenterOfEachVersionIsARival(t *testing.T) {
-	for version, findings := range map[string]int{"v1": 1, "v1beta1": 1, "none": 0} {
-		t.Run(version, func(t *testing.T) {
-			in, c := olderCluster(t, map[string]string{"/apis/karpenter.sh/" + version + "/nodepools": `{"items": [{"metadata": {"name": "default"}}]}`}), &Check{}
-			assert.True(t, in.nodePools(t.Context(), c), "looked")
-			assert.Len(t, c.Findings, findings)
-		})
+	const pools = `{"items": [{"metadata": {"name": "default"}}]}`
+	for _, tt := range []struct {
+		version, answer string
+		findings        int
+	}{{"v1", pools, 1}, {"v1beta1", pools, 1}, {"none", pools, 0}, {"v1", `{"items":[]}`, 0}} {
+		in, c := olderCluster(t, map[string]string{"/apis/karpenter.sh/" + tt.version + "/nodepools?limit=1": tt.answer}), &Check{}
+		assert.Truef(t, in.nodePools(t.Context(), c), "%s: looked", tt.version)
+		assert.Truef(t, len(c.Findings) == tt.findings && (tt.findings == 0 || c.Findings[0].Object == `NodePool "default"`), "%+v: %+v", tt, c.Findings)
 	}
 }
 

@@ -96,7 +96,6 @@ func (l lab) pod(t *testing.T, namespace, name string, labels map[string]string,
 	require.NoError(t, err)
 }
 
-// leads makes a name the holder of a lease.
 func (l lab) leads(t *testing.T, namespace, lease, holder string) {
 	t.Helper()
 	leases := l.Client().CoordinationV1().Leases(namespace)

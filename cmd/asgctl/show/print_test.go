@@ -2,7 +2,7 @@ package show
 
 import (
 	"bytes"
-	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -51,15 +51,12 @@ func TestNoFormatPrintsControlCharacters(t *testing.T) {
 	}
 }
 
-// broken fails to be written to.
-type broken struct{}
-
-func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
-
 func TestAnOutputThatBreaksIsAnError(t *testing.T) {
+	reader, broken := io.Pipe()
+	require.NoError(t, reader.Close())
 	for _, f := range []Format{Table, JSON, YAML} {
 		table := func() string { return Columns([]string{"A"}, nil) }
-		assert.Errorf(t, Print(broken{}, f, map[string]string{"a": "b"}, table), "%s: no error", f)
+		assert.Errorf(t, Print(broken, f, map[string]string{"a": "b"}, table), "%s: no error", f)
 	}
 }
 

@@ -20,7 +20,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// account loads files by name and content.
 func account(t *testing.T, files map[string]string) *Account {
 	t.Helper()
 	dir := t.TempDir()

@@ -46,7 +46,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
-// began is when the recorded loops began.
 var began = time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)
 
 // caches are informers of pods, nodes and DaemonSets that have been filled.
@@ -77,7 +76,6 @@ func pod(name string) *corev1.Pod {
 		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Reason: "Unschedulable"}}}}
 }
 
-// loops has the ring record loops with these numbers.
 func loops(r *Ring, factory informers.SharedInformerFactory, numbers ...int64) {
 	snapshot := group.NewSnapshot(map[string]*group.Group{"web": {Name: "web", DesiredCapacity: 3}}, []*group.Group{
 		{Name: "theirs", DesiredCapacity: 3, Problems: []launchspec.Problem{{Reason: ownership.ReasonOtherCluster}}},
@@ -91,7 +89,6 @@ func loops(r *Ring, factory informers.SharedInformerFactory, numbers ...int64) {
 	r.Reports.Wait()
 }
 
-// answer has a read answered by AWS.
 func answer(t *testing.T, r *Ring, result any) {
 	t.Helper()
 	stack := middleware.NewStack("test", func() any { return nil })
@@ -106,7 +103,6 @@ func answer(t *testing.T, r *Ring, result any) {
 	require.Truef(t, err == nil && out == result, "the caller gets %v, %v", out, err)
 }
 
-// fetch asks for a recording.
 func fetch(t *testing.T, r *Ring, query string) (code int, body string, archive *zip.Reader) {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -328,9 +324,22 @@ func TestTimesMove(t *testing.T) {
 func TestBrokenConnectionEndsTheSending(t *testing.T) {
 	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
 	loops(r, factory, 1)
-	assert.Error(t, r.loops[0].write(broken{}), "no error")
+	reader, broken := io.Pipe()
+	require.NoError(t, reader.Close())
+	assert.Error(t, r.loops[0].write(broken), "no error")
 }
 
-type broken struct{}
-
-func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+func TestFirstLoopThatDecidesCounts(t *testing.T) {
+	pod := func(uid string, state decision.PodState, search int) decision.Pod {
+		return decision.Pod{UID: uid, State: state, Search: search}
+	}
+	search := func(group string) decision.Search { return decision.Search{Answers: []decision.Answer{{Group: group}}} }
+	first := &decision.Report{Groups: []decision.Group{{Name: "a", Desired: 1}}, Searches: []decision.Search{search("a")},
+		Pods: []decision.Pod{pod("launches", decision.PodLaunching, 0), pod("left", decision.PodDelayed, -1), pod("twin", decision.PodDelayed, -1), pod("gone", decision.PodDelayed, -1)}}
+	second := &decision.Report{Groups: []decision.Group{{Name: "a", Desired: 2}}, Loop: decision.Loop{Number: 2}, Searches: []decision.Search{search("x"), search("b")},
+		Pods: []decision.Pod{pod("launches", decision.PodFits, -1), pod("left", decision.PodHelpless, 1), pod("twin", decision.PodHelpless, 1)}}
+	want := &decision.Report{Groups: first.Groups, Loop: second.Loop, Searches: []decision.Search{search("a"), search("x"), search("b")},
+		Pods: []decision.Pod{pod("launches", decision.PodLaunching, 0), pod("left", decision.PodHelpless, 2), pod("twin", decision.PodHelpless, 2), pod("gone", decision.PodDelayed, -1)}}
+	assert.Empty(t, cmp.Diff(want, Join(Join(nil, first), second)), "two loops (-want +got)")
+	assert.True(t, len(first.Searches) == 1 && first.Pods[1].State == decision.PodDelayed, "the first loop's report was changed")
+}

@@ -59,12 +59,10 @@ type gen struct{ *rand.Rand }
 
 func (g gen) p(percent int) bool { return g.Intn(100) < percent }
 
-// labelled selects by a label.
 func labelled(key, value string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
 }
 
-// inZone asks for a node of one of the zones.
 func (g gen) inZone() *corev1.NodeSelector {
 	return &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
 		{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{pick(g, "a", "b")}}}}}}

@@ -1,8 +1,10 @@
 package informers
 
 import (
+	"fmt"
 	"maps"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -14,6 +16,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 
@@ -32,7 +35,6 @@ func container(name string) corev1.Container {
 		Resources: corev1.ResourceRequirements{Requests: requests, Claims: []corev1.ResourceClaim{{Name: "gpu"}}}}
 }
 
-// status is the status of a container that has these resources.
 func status(name string, has corev1.ResourceList) corev1.ContainerStatus {
 	return corev1.ContainerStatus{Name: name, AllocatedResources: has, Resources: &corev1.ResourceRequirements{Requests: has}}
 }
@@ -84,7 +86,6 @@ func forKubelet(s *corev1.PodSpec) {
 	s.DNSPolicy, s.EnableServiceLinks = corev1.DNSClusterFirst, new(true)
 }
 
-// trimmed fails unless the trimmed object is the one that is wanted.
 func trimmed(t *testing.T, object, want any) {
 	t.Helper()
 	got, err := Trim(object)
@@ -151,4 +152,58 @@ func TestNodeKeepsAllThatIsWrittenBack(t *testing.T) {
 	full := want.DeepCopy()
 	full.Status.Images, full.ManagedFields = []corev1.ContainerImage{{Names: []string{"app:1"}}}, []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}
 	trimmed(t, full, want)
+}
+
+// replica is a pod of the owner as a reflector decodes it, with strings and maps of its own.
+func replica(owner string, n int) *corev1.Pod {
+	p := pod().DeepCopy()
+	p.Name, p.Namespace, p.GenerateName, p.Spec.NodeName = fmt.Sprint(owner, "-", n), fmt.Sprint("names", "pace"), fmt.Sprint(owner, "-"), fmt.Sprint("node-", n)
+	p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: owner, UID: types.UID(owner), Controller: new(true)}}
+	return p
+}
+
+func TestPodsOfOneOwnerShareWhatIsEqual(t *testing.T) {
+	var s recent
+	first, second := replica("a", 1), replica("a", 2)
+	s.share(first)
+	s.share(second)
+	assert.Empty(t, cmp.Diff(replica("a", 2), second), "the second pod is another one now (-want +got)")
+	first.Labels["app"], first.Spec.NodeSelector["group"] = "changed", "changed"
+	first.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = bigger[corev1.ResourceCPU]
+	if second.Labels["app"] != "changed" || second.Spec.NodeSelector["group"] != "changed" ||
+		!second.Spec.Containers[0].Resources.Requests.Cpu().Equal(bigger[corev1.ResourceCPU]) {
+		t.Error("the pods have maps of their own")
+	}
+	if &first.Spec.Tolerations[0] != &second.Spec.Tolerations[0] || &first.OwnerReferences[0] != &second.OwnerReferences[0] ||
+		unsafe.StringData(first.Namespace) != unsafe.StringData(second.Namespace) {
+		t.Error("the pods have tolerations, owners or names of namespaces of their own")
+	}
+	assert.True(t, &first.Spec.Containers[0] != &second.Spec.Containers[0], "the pods share a container, which the core writes to")
+}
+
+func TestPodsThatDifferShareNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*corev1.Pod)
+	}{
+		{"another owner", func(p *corev1.Pod) { p.OwnerReferences[0].UID = "b" }},
+		{"no owner", func(p *corev1.Pod) { p.OwnerReferences = nil }},
+		{"other parts", func(p *corev1.Pod) {
+			p.Labels["app"], p.Spec.NodeSelector["group"], p.Spec.Tolerations[0].Key = "b", "b", "b"
+			p.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = bigger[corev1.ResourceCPU]
+			p.Spec.Containers = p.Spec.Containers[:1]
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var s recent
+			first, second := replica("a", 1), replica("a", 2)
+			tt.change(second)
+			want := second.DeepCopy()
+			s.share(first)
+			s.share(second)
+			assert.Empty(t, cmp.Diff(want, second), "changed the second pod (-want +got)")
+			first.Labels["app"] = "changed"
+			assert.True(t, second.Labels["app"] != "changed", "the pods share their labels")
+		})
+	}
 }

@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// lease is a lease in memory.
 type lease struct {
 	identity string
 	mu       *sync.Mutex
@@ -251,4 +250,82 @@ func TestInvalidConfigurationIsRefused(t *testing.T) {
 	c := election(newLease("one"))
 	c.RenewDeadline = c.LeaseDuration
 	assert.Error(t, Lead(t.Context(), c, nil), "Lead accepted a renew deadline as long as the lease")
+}
+
+func TestStepsRunInOrderWithinTheirLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var order []string
+		began := time.Now()
+		takes := func(name string, d, limit time.Duration) Step {
+			return Step{Name: name, Limit: limit, Do: func(context.Context) {
+				mu.Lock()
+				order = append(order, name+" at "+time.Since(began).String())
+				mu.Unlock()
+				time.Sleep(d)
+			}}
+		}
+		err := End(t.Context(),
+			takes("quick", 100*time.Millisecond, time.Second),
+			takes("stuck", time.Hour, 2*time.Second),
+			takes("last", 0, time.Second),
+		)
+		assert.ErrorIs(t, err, ErrUnfinished, "a step was given up")
+		mu.Lock()
+		defer mu.Unlock()
+		assert.Empty(t, cmp.Diff([]string{"quick at 0s", "stuck at 100ms", "last at 2.1s"}, order), "steps (-want +got)")
+		assert.Equal(t, 2100*time.Millisecond, time.Since(began), "took, want 2.1s")
+		time.Sleep(2 * time.Hour) // let the stuck step go
+	})
+}
+
+func TestStepKnowsItsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left time.Duration
+		err := End(t.Context(), Step{Name: "part", Limit: 3 * time.Second, Do: func(ctx context.Context) {
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+		}})
+		assert.NoError(t, err, "the step has ended")
+		assert.Equal(t, 3*time.Second, left, "what the step has left, want 3s")
+	})
+}
+
+// succeed runs one holder of the lease until it has led for a second, and returns whether it found a clean succession. Its work takes so long
+// to end, and no longer than the limit.
+func succeed(t *testing.T, l *lease, ends, limit time.Duration) bool {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	c, found := election(l), make(chan bool, 1)
+	succession := &Succession{Interface: l, Tokens: &TokenTime{Labels: map[string]string{}},
+		ReadLabels: func(context.Context) (map[string]string, error) { return nil, nil }}
+	c.Lock = succession
+	err := Lead(ctx, c, func(ctx context.Context) error {
+		found <- succession.Clean()
+		time.Sleep(time.Second)
+		stop()
+		return End(context.WithoutCancel(ctx), Step{Name: "work", Limit: limit, Do: func(context.Context) { time.Sleep(ends) }})
+	})
+	if ends > min(limit, c.WorkGrace) {
+		assert.ErrorIs(t, err, ErrUnfinished, "Lead")
+	} else {
+		assert.NoError(t, err, "Lead")
+	}
+	return <-found
+}
+
+func TestOnlyTheEndOfWorkMakesSuccessionClean(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLease("one")
+		assert.True(t, succeed(t, l, time.Second, time.Minute), "the first holder ever has a predecessor")
+		assert.True(t, succeed(t, l, time.Hour, 2*time.Hour), "a holder that had ended its work counts as at work")
+		assert.False(t, succeed(t, l, time.Hour, time.Second), "a holder that gave up waiting for its work counts as idle")
+		assert.False(t, succeed(t, l, time.Second, time.Minute), "a holder that gave up a step of its end counts as idle")
+		time.Sleep(2 * time.Hour) // let the endless work go
+		l.change(func() { l.record.HolderIdentity, l.record.LeaseDurationSeconds = "killed", 15 })
+		assert.False(t, succeed(t, l, time.Second, time.Minute), "a holder that never released the lease counts as idle")
+		l.change(func() { l.record.HolderIdentity, l.record.LeaseDurationSeconds = l.identity, 15 })
+		assert.False(t, succeed(t, l, time.Second, time.Minute), "this holder's own killed process counts as idle")
+	})
 }

@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// labelled is a lease with the labels that its holder writes.
 type labelled struct {
 	*lease
 	writes map[string]string

@@ -15,7 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 )
 
-// The sections of the document, in their order.
 const (
 	sectionOurs   = "Flags of ours"
 	sectionUnset  = "Stock flags with another value here"
@@ -25,7 +24,6 @@ const (
 	sectionAbsent = "" // flags of packages that are linked by accident
 )
 
-// texts are testdata/flags.yaml.
 type texts struct {
 	Head                    string
 	Sections, Others, Units map[string]string

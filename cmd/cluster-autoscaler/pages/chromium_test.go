@@ -53,7 +53,6 @@ const isLive = `document.getElementById("live").textContent === "Live"`
 // openAll opens everything that is folded.
 const openAll = `document.querySelectorAll("details").forEach((details) => { details.open = true })`
 
-// The page is sound at the width of a desk and of a phone, in both colour schemes.
 func TestPageInBrowser(t *testing.T) {
 	page := chromium.Open(t)
 	for name, report := range map[string]*decision.Report{"busy": busy(), "quiet": quiet(), "old": old(), "none": {}, "large": large(1000, 10_000, 5000), "hostile": hostileReport(3, 10, 6)} {
@@ -309,7 +308,6 @@ func TestPageOfAShadowFollows(t *testing.T) {
 	page.Await(isLive)
 }
 
-// A page that the server does not answer says so, and comes back.
 func TestPageComesBack(t *testing.T) {
 	page := chromium.Open(t)
 	handler := NewPage(busy, clock.RealClock{})

@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"io"
@@ -41,17 +42,25 @@ func served(t *testing.T) (*httptest.Server, *decision.Record) {
 	return server, r
 }
 
-// get returns the report that the path and query give, with its status code.
-func get(t *testing.T, url string) (decision.Report, *http.Response) {
+func get(t *testing.T, url string) (report decision.Report, response *http.Response) {
 	t.Helper()
-	response, err := http.Get(url)
+	response, text := ask(t, url, "identity")
+	require.NoError(t, json.Unmarshal(text, &report))
+	return report, response
+}
+
+// ask leaves the answer as it is encoded.
+func ask(t *testing.T, url, encoding string) (*http.Response, []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	request.Header.Set("Accept-Encoding", encoding)
+	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
-	var report decision.Report
-	if response.StatusCode == http.StatusOK {
-		require.NoError(t, json.NewDecoder(response.Body).Decode(&report))
-	}
-	return report, response
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response, text
 }
 
 func TestReportIsServed(t *testing.T) {
@@ -64,14 +73,9 @@ func TestReportIsServed(t *testing.T) {
 
 func TestReportIsCompressedOnRequest(t *testing.T) {
 	server, r := served(t)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
-	require.NoError(t, err)
-	request.Header.Set("Accept-Encoding", "gzip") // by hand, so that the client leaves the answer as it is
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
+	response, packed := ask(t, server.URL, "gzip")
 	require.Equal(t, "gzip", response.Header.Get("Content-Encoding"), "encoded as")
-	plain, err := gzip.NewReader(response.Body)
+	plain, err := gzip.NewReader(bytes.NewReader(packed))
 	require.NoError(t, err)
 	text, err := io.ReadAll(plain)
 	require.NoError(t, err)
@@ -84,14 +88,7 @@ func TestReportThatJSONCannotSayIsNoEmptyAnswer(t *testing.T) {
 	server, r := served(t)
 	r.Spent(decision.Spend{PerHour: math.NaN()})
 	for _, encoding := range []string{"gzip", "identity"} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
-		require.NoError(t, err)
-		request.Header.Set("Accept-Encoding", encoding)
-		response, err := http.DefaultClient.Do(request)
-		require.NoError(t, err)
-		text, err := io.ReadAll(response.Body)
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
+		response, text := ask(t, server.URL, encoding)
 		assert.Equal(t, http.StatusInternalServerError, response.StatusCode, encoding)
 		assert.Equal(t, "the report could not be encoded, see the log\n", string(text), encoding)
 		assert.Empty(t, response.Header.Get("Content-Encoding"), encoding)

@@ -19,7 +19,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// get returns the answer of a new handler.
 func get(t testing.TB, report *decision.Report, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	answer := httptest.NewRecorder()
@@ -164,7 +163,6 @@ func TestPauseIsShownWithItsEnd(t *testing.T) {
 	}
 }
 
-// The list of all nodes says that there are more.
 func TestAllNodesAreListedDearestFirst(t *testing.T) {
 	r := busy()
 	last := "ip-10-0-1-5.cn-northwest-1.compute.internal"

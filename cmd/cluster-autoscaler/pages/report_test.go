@@ -10,7 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// now is the moment of every report here.
 var now = time.Date(2026, 11, 21, 14, 32, 8, 0, time.UTC)
 
 func ago(d time.Duration) time.Time { return now.Add(-d) }
@@ -43,7 +42,6 @@ func old() *decision.Report {
 	return r
 }
 
-// quiet is a report of a cluster in which nothing happens.
 func quiet() *decision.Report {
 	r := busy()
 	r.Pods, r.Searches, r.Nodes = nil, nil, nil

@@ -165,7 +165,6 @@ func TestListsAreBounded(t *testing.T) {
 	}
 }
 
-// The row of a group and the pods that wait for it ask for the same size.
 func TestAFullGroupAsksForItsPodsSize(t *testing.T) {
 	full := decision.Reason{Code: decision.CodeMaxSize, Message: `group "web" has its maximum size of 4`, Remedy: "--max-size 5"}
 	enough := full
