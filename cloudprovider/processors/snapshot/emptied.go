@@ -63,9 +63,10 @@ func (e *Emptied) Restore(s clustersnapshot.ClusterSnapshot, book func(), first 
 				}
 			}
 		}
-		if !all {
-			book()
+		if all {
+			break
 		}
+		book()
 	}
 	for name, info := range e.Nodes {
 		for _, p := range info.Pods() {

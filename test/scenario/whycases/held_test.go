@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The process Launch is suspended before AWS launches the node that was asked for. The pod waits for it in vain.
+// The process Launch is suspended before AWS launches the node that was asked for. So no pod waits for that node.
 func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
 	c := pairOf(map[string]*gpuGroup{"a": {name: "a", most: 2}})
 	a := c.start(t)
@@ -22,7 +22,7 @@ func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
 	a.world.Eventually(func() string {
 		_ = a.world.Cache.Refresh(t.Context())
 		a.loop(t)
-		if pod := waitingPod(t, a); pod.State != decision.PodHelpless || pod.Group != "a" || !strings.HasPrefix(pod.Cause.Message, says) {
+		if pod := waitingPod(t, a); pod.State != decision.PodHelpless || pod.Group != "" || !strings.HasPrefix(pod.Cause.Message, says) {
 			return fmt.Sprintf("pod %+v, want it to name the process", pod)
 		}
 		return ""
@@ -30,8 +30,7 @@ func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
 	s := look(t, a.collector.Record, "default", "waiting")
 	assert.Truef(t, strings.HasPrefix(s.headline, "1 pod waits: "+says) && strings.HasPrefix(s.explain, says) && strings.Contains(s.explain, "aws autoscaling resume-processes"),
 		"the page begins with %q, explain says:\n%s", s.headline, s.explain)
-	assert.Truef(t, !strings.Contains(s.page, "no group helps") && strings.Contains(s.page, "still no node"),
-		"the page does not say that there is no node:\n%s", s.page)
+	assert.Contains(t, s.page, "no group helps")
 }
 
 // An instance runs and its kubelet never registers.
