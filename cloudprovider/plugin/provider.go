@@ -19,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
@@ -36,6 +37,8 @@ type Parts struct {
 	Launchable *nodegroups.Launchable
 	Nodes      corelisters.NodeLister
 	DaemonSets appslisters.DaemonSetLister
+	// StartupTaint reports whether the core counts a node with a taint of this key as starting.
+	StartupTaint func(key string) bool
 	// Refreshed is called after each Refresh, and after each Look that does its work. No choice of the expander is made meanwhile.
 	Refreshed func(trigger string)
 }
@@ -57,7 +60,7 @@ func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*prot
 	nodes, _ := with.Nodes.List(labels.Everything()) // the lister reads a cache
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
-	p.starting.look(with.Provider, nodes, p.refreshed)
+	p.starting.look(with, nodes, p.refreshed)
 	with.Refreshed("refresh")
 	return &protos.RefreshResponse{}, nil
 }
@@ -77,7 +80,11 @@ func (p *provider) NodeGroupForNode(ctx context.Context, r *protos.NodeGroupForN
 	if p.core.Swap(from) != from {
 		with.Provider.BeforeLoop()
 	}
-	group, err := with.Provider.NodeGroupForNode(p.nodeOf(r.GetNode()))
+	node := p.nodeOf(r.GetNode())
+	group, err := with.Provider.NodeGroupForNode(node)
+	if stays, unknown := with.Provider.HasInstance(node); !stays && unknown == nil && !taints.HasToBeDeletedTaint(node) {
+		group = nil // the core cannot ask, and would miss a node that is on its way. It needs the group of a node that it removes itself
+	}
 	response := &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}
 	if err == nil && group != nil {
 		response.NodeGroup = p.groupMessage(group.(*aws.NodeGroup))
@@ -139,7 +146,7 @@ func (p *provider) nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
 		Spec:       corev1.NodeSpec{ProviderID: m.GetProviderID()},
 	}
 	if registered, err := p.parts.Load().Nodes.Get(node.Name); err == nil && registered.Spec.ProviderID == node.Spec.ProviderID {
-		node.CreationTimestamp = registered.CreationTimestamp
+		node.CreationTimestamp, node.Spec.Taints = registered.CreationTimestamp, registered.Spec.Taints
 	}
 	return node
 }
@@ -165,24 +172,25 @@ type startingGroups struct {
 	coming      map[string]time.Time // since when instances have been seen that have not registered
 }
 
-func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now time.Time) {
+func (s *startingGroups) look(with *Parts, nodes []*corev1.Node, now time.Time) {
 	s.before, s.now = s.now, map[string]bool{}
 	registered, coming := map[string]bool{}, map[string]time.Time{}
 	for _, node := range nodes {
 		registered[nodemeta.InstanceOf(node)] = true
 		age := now.Sub(node.CreationTimestamp.Time)
 		ready, err := kubernetes.GetNodeReadiness(node)
-		_, labelled := node.Labels[provider.GPULabel()] // the core waits for the GPU of such a node
+		_, labelled := node.Labels[with.Provider.GPULabel()] // the core waits for the GPU of such a node
 		_, shown := gpu.NodeHasGpuAllocatable(node)
-		if age >= justRegistered && err == nil && ready.Ready && (shown || !labelled) {
+		closed := slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return with.StartupTaint(t.Key) })
+		if age >= justRegistered && err == nil && ready.Ready && (shown || !labelled) && !closed {
 			continue
 		}
-		group := provider.NodeGroupOf(node) // by its tag, or else by the core's default
+		group := with.Provider.NodeGroupOf(node) // by its tag, or else by the core's default
 		if group != nil && age < group.Options(config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: clusterstate.MaxNodeStartupTime}).MaxNodeStartupTime {
 			s.now[group.Id()] = true
 		}
 	}
-	for _, g := range provider.View().Snapshot().Groups() {
+	for _, g := range with.Provider.View().Snapshot().Groups() {
 		for _, i := range g.Counted() {
 			if !registered[i.ID] {
 				coming[i.ID] = cmp.Or(s.coming[i.ID], now)

@@ -108,6 +108,10 @@ func TestOptionsOfGroupAwaitItsStartingNodes(t *testing.T) {
 		{name: "not Ready in time", tags: tags, node: aged(time.Hour, corev1.ConditionFalse), want: tagged},
 		{name: "not Ready in the time of the tag", tags: quick, node: aged(10*time.Minute, corev1.ConditionFalse), want: tagged},
 		{name: "no GPU yet", tags: tags, node: aged(10*time.Minute, corev1.ConditionTrue, "k8s.amazonaws.com/accelerator"), want: defaults},
+		{name: "closed by an agent that is not ready", tags: tags, node: func(n *corev1.Node) {
+			aged(10*time.Minute, corev1.ConditionTrue)(n)
+			n.Spec.Taints = []corev1.Taint{{Key: "agent-not-ready", Effect: corev1.TaintEffectNoSchedule}}
+		}, want: defaults},
 		{name: "Ready since the last Refresh", tags: tags, node: aged(10*time.Minute, corev1.ConditionTrue), before: aged(10*time.Minute, corev1.ConditionFalse),
 			want: defaults},
 	} {
@@ -348,9 +352,15 @@ func TestNodeThatEndsIsInNoGroupOfACoreThatStartsAnew(t *testing.T) {
 		group, err := again.NodeGroupForNode(nodes[at])
 		assert.Truef(t, err == nil && (group != nil) == known, "group of node %d = %v, %v, want one: %t", at, group, err, known)
 	}
-	require.NoError(t, again.Refresh())
-	group, err := again.NodeGroupForNode(nodes[0])
-	assert.Truef(t, err == nil && group != nil, "group in the first loop = %v, %v, want one", group, err)
+	for _, own := range []bool{false, true} { // the core removes the node itself, or somebody else has ended it
+		if own {
+			nodes[0].Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Effect: corev1.TaintEffectNoSchedule}}
+		}
+		require.NoError(t, p.nodes.Add(nodes[0]))
+		require.NoError(t, again.Refresh())
+		group, err := again.NodeGroupForNode(nodes[0])
+		assert.Truef(t, err == nil && (group != nil) == own, "group in a loop = %v, %v, want one: %t", group, err, own)
+	}
 }
 
 // The core takes its taint off once. The nodes of a group that is newer than the last loop of a former core would stay closed.

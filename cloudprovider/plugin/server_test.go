@@ -66,7 +66,7 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	p.expander, p.choosing = expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()}), func() {}
 	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Provider), Launchable: &nodegroups.Launchable{Provider: w.Provider},
 		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)),
-		Refreshed: func(trigger string) { p.refreshed(trigger) }})
+		StartupTaint: func(key string) bool { return key == "agent-not-ready" }, Refreshed: func(trigger string) { p.refreshed(trigger) }})
 	address := p.server.Addr().String()
 	cloudConfig := fmt.Sprintf("address: %q\ncert: %q\nkey: %q\ncacert: %q\ngrpc_timeout: %s\n", address, p.path("client.crt"), p.path("client.key"), p.path("ca.crt"), timeout)
 	p.write(t, "cloud-config", []byte(cloudConfig))

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/wait"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -106,7 +107,8 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	}
 	a.handler.CoreElsewhere = true
 	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider),
-		Launchable: &nodegroups.Launchable{Provider: a.cloud.provider}, Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: nextRecord(p.decisions.Begin, p.decisions.End)}
+		Launchable: &nodegroups.Launchable{Provider: a.cloud.provider}, Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
+		StartupTaint: taints.NewTaintConfig(p.core).IsStartupTaint, Refreshed: nextRecord(p.decisions.Begin, p.decisions.End)}
 	factory.Start(working.Done())
 	return a, parts, p.awaitCaches(ctx, factory)
 }
