@@ -82,8 +82,10 @@ func (p *provider) NodeGroupForNode(ctx context.Context, r *protos.NodeGroupForN
 	}
 	node := p.nodeOf(r.GetNode())
 	group, err := with.Provider.NodeGroupForNode(node)
-	if stays, unknown := with.Provider.HasInstance(node); !stays && unknown == nil && !taints.HasToBeDeletedTaint(node) {
-		group = nil // the core cannot ask, and would miss a node that is on its way. It needs the group of a node that it removes itself
+	if group != nil && !taints.HasToBeDeletedTaint(node) { // the core needs the group of a node that it removes itself
+		if stays, unknown := with.Provider.HasInstance(node); !stays && unknown == nil {
+			group = nil // the core cannot ask, and would miss a node that is on its way
+		}
 	}
 	response := &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}
 	if err == nil && group != nil {

@@ -674,10 +674,7 @@ func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
 
 // Nobody makes the pod of a capacity buffer Ready.
 func TestRoomForPodsOnAProvenNodeHoldsNoMove(t *testing.T) {
-	o := options()
-	o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
-	m := &move.Machine{Reasons: []move.Reason{changed}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, m)
+	w := movesAlone(t, 2, changed)
 	nodes := w.ready("small")
 	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 	metav1.SetMetaDataLabel(&nodes[1].ObjectMeta, "new", "true")

@@ -101,10 +101,7 @@ func TestConsolidationLaunchesNoNodeForRoomAlone(t *testing.T) {
 // Nothing launches a node for the pods of the request before its booking has ended.
 func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 	one := func(t *testing.T, reason move.Reason) *world {
-		o := options()
-		o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
-		m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-		w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), o, m)
+		w := movesAlone(t, 1, reason)
 		node := w.ready("small")[0]
 		metav1.SetMetaDataLabel(&node.ObjectMeta, "outdated", "true")
 		w.join(node)
@@ -137,10 +134,7 @@ func TestBookedRoomKeepsANodeThatIsToMove(t *testing.T) {
 func TestPodsOfAMoveTakeNoBookedRoom(t *testing.T) {
 	for name, reason := range map[string]outdated{"rotation": {}, "repair": {repair: true, why: move.Why{IgnoresWishes: true}}} {
 		t.Run(name, func(t *testing.T) {
-			o := options()
-			o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
-			m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
-			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 2, 5, nil)), o, m)
+			w := movesAlone(t, 2, reason)
 			nodes := w.ready("small")
 			metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 			w.join(nodes...)

@@ -139,6 +139,15 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	return w
 }
 
+// movesAlone is a world with a group of n nodes, from which the core itself removes none.
+func movesAlone(t *testing.T, n int, reason move.Reason) *world {
+	t.Helper()
+	o := options()
+	o.ScaleDownDelayAfterAdd = 100 * time.Hour
+	m := &move.Machine{Reasons: []move.Reason{reason}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute}
+	return newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, n, 5, nil)), o, m)
+}
+
 // versioned refuses updates of an older version of a node, as the API server does and the tracker does not.
 func versioned(tracker clienttesting.ObjectTracker) clienttesting.ReactionFunc {
 	version := 0
