@@ -65,11 +65,11 @@ func (n *Nominator) podDeleted(object any) {
 
 // podChanged looks again at a target. A pod that no longer waits leaves the plan. If it is no target, it may have taken the room of one.
 func (n *Nominator) podChanged(pod *corev1.Pod, settled bool) {
-	if settled {
-		n.Plan.Drop(pod.UID)
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if settled { // under the lock, because a worker that hears of it would end the target before it is seen here
+		n.Plan.Drop(pod.UID)
+	}
 	if n.targets[pod.UID] != nil {
 		n.tried = n.Clock.Now()
 		n.queue.Add(key{pod: pod.UID})
