@@ -145,7 +145,7 @@ func (s *starts) console(ctx context.Context, id string) ([]string, error) {
 }
 
 const (
-	telling = `pass(?:w|phrase)|secret|token|credential|api_?key|access_?key|authorization|bearer`
+	telling = `pass(?:w|phrase)|secret|token|credential|(?:api|access|auth|license|encryption|signing)[_-]?key|authorization|bearer`
 	// alike are names that other lines have, too. A value follows only behind = or a colon.
 	alike = `pass(?:_|\b)|pwd\b|(?:^|[^a-z-])auth\b|private[_-]?key|(?:\b|_)pat\b`
 )

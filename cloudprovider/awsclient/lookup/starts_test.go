@@ -155,6 +155,8 @@ func TestConsoleEndsWithoutSecrets(t *testing.T) {
 		{"password：hunter2", "password：***"},
 		{"curl https://me:pw@host/path", "curl https***host/path"},
 		{"key AKIAIOSFODNN7EXAMPLE", "key ***"},
+		{`curl -H "DD-API-KEY: 0a1b2c" --api-key=d4`, `curl -H "DD-API-KEY: *** --api-key=***`},
+		{"tailscale up --authkey=tskey-a1 ENCRYPTION_KEY=b2", "tailscale up --authkey=*** ENCRYPTION_KEY=***"},
 		{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig", "***"},
 		{"blob QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpBQkNERUZHSElKS0xN end", "blob *** end"},
 		{"[   12.3] kubelet: Unauthorized\x07", "[   12.3] kubelet: Unauthorized"},
