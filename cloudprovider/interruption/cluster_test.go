@@ -21,7 +21,7 @@ func (w *world) state(clusters ...string) {
 		tags["kubernetes.io/cluster/"+name] = &owned
 	}
 	require.NoError(w.t, w.aws.SetTags("spot", tags))
-	w.wait("the tags in a reading", func() bool {
+	w.within(2*time.Minute, "the tags in a reading", func() bool {
 		s := w.cache.Snapshot()
 		return len(clusters) > 1 && len(s.Foreign()) == 1 || s.Group("spot") != nil && len(s.Group("spot").Stated) == len(clusters)
 	})
@@ -43,13 +43,15 @@ func TestInstanceOfAnotherClusterIsLeftAlone(t *testing.T) {
 }
 
 func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.state("b")
-	w.unregister(warned)
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.wait("the message is put back, and tried again", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 1 })
-	w.ended(0, 2, 0)
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.state("b")
+		w.unregister(warned)
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.wait("the message is put back, and tried again", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 1 })
+		w.ended(0, 2, 0)
+	})(t)
 }
 
 // The node runs pods, and nobody knows that it is the instance's.

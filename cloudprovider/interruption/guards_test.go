@@ -38,38 +38,44 @@ func drainOnRebalance(o *interruption.Options) { o.Rebalance = interruption.Drai
 
 // kube-scheduler may have chosen the node before it was cordoned.
 func TestPodBoundLateIsMoved(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.silent()
-	w.boundLate(warned, "late")
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.waitTerminated(warned)
-	assert.Equalf(t, 1, w.evictions("late"), "evicted %v, want the pod that came late", w.allEvicted())
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.silent()
+		w.boundLate(warned, "late")
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.waitTerminated(warned)
+		assert.Equalf(t, 1, w.evictions("late"), "evicted %v, want the pod that came late", w.allEvicted())
+	})(t)
 }
 
 func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
-	w, kept := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.silent()
-	w.refused.Store(true)
-	w.annotate(kept, "cordon,label", time.Now().Add(13*time.Second), "kind", "rebalance-recommendation")
-	w.boundLate(kept, "late")
-	w.running(drainOnRebalance)
-	w.wait("back in use, or ended", func() bool { return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == "" })
-	assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		kept := w.inService()[0]
+		w.silent()
+		w.refused.Store(true)
+		w.annotate(kept, "cordon,label", time.Now().Add(13*time.Second), "kind", "rebalance-recommendation")
+		w.boundLate(kept, "late")
+		w.running(drainOnRebalance)
+		w.wait("back in use, or ended", func() bool { return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == "" })
+		assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
+	})(t)
 }
 
 func TestWarningHurriesPlannedDrain(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.silent()
-	w.run(warned, "a")
-	w.refused.Store(true)
-	w.running(drainOnRebalance)
-	w.send(recommendation(warned, time.Now()))
-	w.wait("cordoned", func() bool { return w.nodes()[warned].Spec.Unschedulable })
-	w.send(warning(warned, time.Now().Add(-118*time.Second)))
-	w.waitTerminated(warned)
-	w.waitEmptyQueue()
-	assert.Equalf(t, 1, w.handled()["forced spot-interruption"], "handled %v, want the pod deleted in the time of the warning", w.handled())
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.silent()
+		w.run(warned, "a")
+		w.refused.Store(true)
+		w.running(drainOnRebalance)
+		w.send(recommendation(warned, time.Now()))
+		w.wait("cordoned", func() bool { return w.nodes()[warned].Spec.Unschedulable })
+		w.send(warning(warned, time.Now().Add(-118*time.Second)))
+		w.waitTerminated(warned)
+		w.waitEmptyQueue()
+		assert.Equalf(t, 1, w.handled()["forced spot-interruption"], "handled %v, want the pod deleted in the time of the warning", w.handled())
+	})(t)
 }
 
 func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
@@ -124,17 +130,19 @@ func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
 }
 
 func TestHookIsCompletedAfterItsInstance(t *testing.T) {
-	w, warned := parallelWorld(t, hooked(scalingGroup(0, 1, 5)))
-	w.run(warned, "a")
-	h := w.handler()
-	forget := h.TerminateFails(warned, "spot")
-	w.background(h.Run)
-	require.NoError(t, w.aws.SetDesired("spot", 0))
-	w.wait("the message is put back", func() bool { return w.handled()["hand-back-failed lifecycle-terminate"] > 0 })
-	assert.True(t, w.aws.Calls()["CompleteLifecycleAction"] <= 0, "the lifecycle action was completed although nobody has drained the node")
-	forget()
-	w.waitTerminated(warned)
-	assert.Equalf(t, 1, w.evictions("a"), "evicted %v", w.allEvicted())
+	inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		h := w.handler()
+		forget := h.TerminateFails(warned, "spot")
+		w.background(h.Run)
+		require.NoError(t, w.aws.SetDesired("spot", 0))
+		w.wait("the message is put back", func() bool { return w.handled()["hand-back-failed lifecycle-terminate"] > 0 })
+		assert.True(t, w.aws.Calls()["CompleteLifecycleAction"] <= 0, "the lifecycle action was completed although nobody has drained the node")
+		forget()
+		w.waitTerminated(warned)
+		assert.Equalf(t, 1, w.evictions("a"), "evicted %v", w.allEvicted())
+	})(t)
 }
 
 func TestNodeStaysCordonedDuringItsDrain(t *testing.T) {

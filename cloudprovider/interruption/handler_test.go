@@ -152,21 +152,22 @@ func (c countingIndexer) count(list []any) []any {
 
 // A hundred drains look every second, and a controller may have twenty thousand pods.
 func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
-	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
-	warned, other := w.inService()[0], w.nodes()[w.inService()[1]].Name
-	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
-	const crowd = 1000
-	for n := range crowd {
-		w.create(fmt.Sprint("ready-", n), owned, func(p *corev1.Pod) {
-			p.Spec.NodeName, p.Status.Conditions = other, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-		})
-	}
-	var pods atomic.Int32
-	w.running(func(o *interruption.Options) { o.Pods = counting{o.Pods, &pods} })
-	w.send(warning(warned, time.Now()))
-	w.waitTerminated(warned)
-	n := pods.Load()
-	assert.Truef(t, w.evictions("a") == 1 && n != 0 && n < crowd, "%d pods were looked at, evicted %v", n, w.allEvicted())
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned, other := w.inService()[0], w.nodes()[w.inService()[1]].Name
+		w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
+		const crowd = 1000
+		for n := range crowd {
+			w.create(fmt.Sprint("ready-", n), owned, func(p *corev1.Pod) {
+				p.Spec.NodeName, p.Status.Conditions = other, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			})
+		}
+		var pods atomic.Int32
+		w.running(func(o *interruption.Options) { o.Pods = counting{o.Pods, &pods} })
+		w.send(warning(warned, time.Now()))
+		w.waitTerminated(warned)
+		n := pods.Load()
+		assert.Truef(t, w.evictions("a") == 1 && n != 0 && n < crowd, "%d pods were looked at, evicted %v", n, w.allEvicted())
+	})(t)
 }
 
 func TestIrrelevantMessagesChangeNothing(t *testing.T) {
@@ -207,24 +208,25 @@ func hookMessage(instance string, at time.Time) string {
 }
 
 func TestDuplicateMessagesShareOneJob(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 3, 5))
-	w.run(warned, "a", "b")
-	for range 20 {
+	inBubble(scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.run(warned, "a", "b")
+		for range 20 {
+			w.send(warning(warned, time.Now()))
+		}
+		w.running()
+		w.waitTerminated(warned)
 		w.send(warning(warned, time.Now()))
-	}
-	w.running()
-	w.waitTerminated(warned)
-	w.send(warning(warned, time.Now()))
-	w.waitEmptyQueue()
-	assert.Truef(t, w.desired() == 2 && w.terminations() == 1, "desired %d after %d terminations", w.desired(), w.terminations())
-	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1}, w.allEvicted()))
+		w.waitEmptyQueue()
+		assert.Truef(t, w.desired() == 2 && w.terminations() == 1, "desired %d after %d terminations", w.desired(), w.terminations())
+		assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1}, w.allEvicted()))
+	})(t)
 }
 
 func TestNextLeaderTakesUpTheDrain(t *testing.T) {
-	t.Parallel()
 	for _, withMessage := range []bool{true, false} {
-		t.Run(fmt.Sprintf("with its message %v", withMessage), func(t *testing.T) {
-			w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
+		t.Run(fmt.Sprintf("with its message %v", withMessage), inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+			warned := w.inService()[0]
 			w.run(warned, "a")
 			w.refused.Store(true)
 			stop := w.running()
@@ -245,7 +247,7 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 			w.waitTerminated(warned)
 			w.ended(1, 1, 1)
 			assert.Equal(t, int32(1), groups.noted.Load(), "times the next leader notes the pool that EC2 takes back")
-		})
+		}))
 	}
 }
 
@@ -384,21 +386,21 @@ func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 }
 
 func TestSeveralClustersCanShareAQueue(t *testing.T) {
-	t.Parallel()
 	theirs := scalingGroup(0, 1, 5)
 	theirs.Name, theirs.Tags = "theirs", map[string]string{"other": "true"}
-	w := newWorld(t, scalingGroup(0, 3, 5), theirs)
-	other, _ := w.aws.Group("theirs")
-	w.wait("their instance", func() bool { other, _ = w.aws.Group("theirs"); return len(other.Instances) == 1 })
-	id := other.Instances[0].ID
-	w.running()
-	w.send(warning(id, time.Now()))
-	w.wait("looked at several times", func() bool { return w.handled()["left-to-others spot-interruption"] >= 3 })
-	q := w.aws.Queues()[0]
-	assert.Truef(t, q.Deleted <= 0 || q.Visible+q.InFlight+q.Delayed != 0, "another cluster's message was deleted: %+v", q)
-	ours := w.inService()[0]
-	w.send(warning(ours, time.Now()))
-	w.waitTerminated(ours)
-	other, _ = w.aws.Group("theirs")
-	assert.Truef(t, len(other.Instances) == 1 && other.Desired == 1, "%+v", other)
+	inBubble(scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
+		other, _ := w.aws.Group("theirs")
+		w.wait("their instance", func() bool { other, _ = w.aws.Group("theirs"); return len(other.Instances) == 1 })
+		id := other.Instances[0].ID
+		w.running()
+		w.send(warning(id, time.Now()))
+		w.wait("looked at several times", func() bool { return w.handled()["left-to-others spot-interruption"] >= 3 })
+		q := w.aws.Queues()[0]
+		assert.Truef(t, q.Deleted <= 0 || q.Visible+q.InFlight+q.Delayed != 0, "another cluster's message was deleted: %+v", q)
+		ours := w.inService()[0]
+		w.send(warning(ours, time.Now()))
+		w.waitTerminated(ours)
+		other, _ = w.aws.Group("theirs")
+		assert.Truef(t, len(other.Instances) == 1 && other.Desired == 1, "%+v", other)
+	}, theirs)(t)
 }

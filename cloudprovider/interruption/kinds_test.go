@@ -14,7 +14,6 @@ import (
 
 // The group has two instances, one of which is to go. The pod a is on its node.
 func TestInstanceIsDrainedAndTerminated(t *testing.T) {
-	t.Parallel()
 	warned := func(w *world, id string) { w.send(warning(id, time.Now())) }
 	// Two seconds to go, which the Handler extends to five.
 	late := func(w *world, id string) { w.send(warning(id, time.Now().Add(-118*time.Second))) }
@@ -40,7 +39,7 @@ func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 			change: []func(*interruption.Options){func(o *interruption.Options) { o.AtDeadline = interruption.Leave }}},
 		{name: "standby", standby: true, tell: warned, outcome: "drained spot-interruption", evicted: 1, before: func(w *world, id string) {
 			require.NoError(w.t, w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "spot", Instances: []string{id}}))
-			w.wait("it does not count", func() bool { i, _ := w.cache.Snapshot().Instance(id); return i != nil && !i.Lifecycle.Counts() })
+			w.within(2*time.Minute, "it does not count", func() bool { i, _ := w.cache.Snapshot().Instance(id); return i != nil && !i.Lifecycle.Counts() })
 		}},
 		// It waits while other nodes of its group are drained. By then it may be older than a warning may be.
 		{name: "an old recommendation", empty: true, outcome: "empty rebalance-recommendation",
@@ -56,12 +55,12 @@ func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 			w.send(stateChange(id, "shutting-down"))
 		}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			g := scalingGroup(tt.least, 2, 5)
-			if tt.hook {
-				g = hooked(g)
-			}
-			w, id := parallelWorld(t, g)
+		g := scalingGroup(tt.least, 2, 5)
+		if tt.hook {
+			g = hooked(g)
+		}
+		t.Run(tt.name, inBubble(g, func(t *testing.T, w *world) {
+			id := w.inService()[0]
 			if !tt.empty {
 				w.run(id, "a")
 			}
@@ -83,7 +82,7 @@ func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 			handled := w.handled()
 			assert.Truef(t, handled[tt.outcome] == 1 || handled[tt.outcome] > 1 && tt.outcome == "drained state-change", "handled %v", handled)
 			assert.Equal(t, handled["lost spot-interruption"], w.count("asg_autoscaler_interruption_pods_lost_total")[""], "pods lost")
-		})
+		}))
 	}
 }
 

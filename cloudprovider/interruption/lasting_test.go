@@ -104,7 +104,7 @@ func TestInstanceThatAutoScalingEndsIsReadBeforeItsDrain(t *testing.T) {
 			}
 		})
 		last := w.cache.Snapshot().ReadAt
-		w.wait("a reading", func() bool { return w.cache.Snapshot().ReadAt.After(last) })
+		w.within(2*time.Minute, "a reading", func() bool { return w.cache.Snapshot().ReadAt.After(last) })
 		require.NoError(t, w.aws.SetDesired("spot", 0))
 		w.send(stateChange(ends, "shutting-down"))
 		assert.True(t, <-leaves, "the group counts on an instance that Auto Scaling replaces")

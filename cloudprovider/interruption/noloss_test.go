@@ -33,16 +33,18 @@ func (w *world) cordoned() int {
 
 // A reading may be older than the message. Otherwise the instance would wait out its hook with pods on it.
 func TestHookMessageOutlastsStaleReading(t *testing.T) {
-	w, warned := parallelWorld(t, hooked(scalingGroup(0, 1, 5)))
-	w.silent()
-	w.run(warned, "a")
-	w.running()
-	w.send(hookMessage(warned, time.Now()))
-	w.wait("looked at before the reading shows it", func() bool { return w.handled()["postponed lifecycle-terminate"] > 0 })
-	assert.True(t, w.cordoned() == 0, "a node was cordoned whose instance is in service")
-	require.NoError(t, w.aws.SetDesired("spot", 0))
-	w.waitTerminated(warned)
-	assert.Truef(t, w.evictions("a") == 1 && w.aws.Calls()["CompleteLifecycleAction"] != 0, "evicted %v, calls %v", w.allEvicted(), w.aws.Calls())
+	inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.silent()
+		w.run(warned, "a")
+		w.running()
+		w.send(hookMessage(warned, time.Now()))
+		w.wait("looked at before the reading shows it", func() bool { return w.handled()["postponed lifecycle-terminate"] > 0 })
+		assert.True(t, w.cordoned() == 0, "a node was cordoned whose instance is in service")
+		require.NoError(t, w.aws.SetDesired("spot", 0))
+		w.waitTerminated(warned)
+		assert.Truef(t, w.evictions("a") == 1 && w.aws.Calls()["CompleteLifecycleAction"] != 0, "evicted %v, calls %v", w.allEvicted(), w.aws.Calls())
+	})(t)
 }
 
 func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
@@ -68,10 +70,9 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 }
 
 func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
-	t.Parallel()
 	for _, kind := range []string{"rebalance-recommendation", "scheduled-change"} {
-		t.Run(kind, func(t *testing.T) {
-			w, kept := parallelWorld(t, scalingGroup(0, 2, 5))
+		t.Run(kind, inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+			kept := w.inService()[0]
 			w.silent()
 			w.run(kept, "a")
 			w.refused.Store(true)
@@ -85,29 +86,29 @@ func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 				assert.Truef(t, call.Verb != "delete", "%+v", call)
 			}
 			assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
-		})
+		}))
 	}
 }
 
 func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
-	t.Parallel()
 	g := scalingGroup(0, 2, 5)
 	g.CapacityRebalance = true
-	w := newWorld(t, g)
-	warned := w.inService()[0]
-	w.run(warned, "a")
-	h := w.handler()
-	w.background(h.Run)
-	w.refused.Store(true)
-	w.send(warning(warned, time.Now()))
-	w.wait("cordoned", func() bool { return w.cordoned() > 0 })
-	for range 20 {
-		require.Empty(t, h.NodesBeingDrained(), "the core is to replace the pods as well")
-		time.Sleep(50 * time.Millisecond)
-	}
-	w.refused.Store(false)
-	w.waitTerminated(warned)
-	assert.Equal(t, 2, w.desired(), "desired: Auto Scaling has launched a replacement")
+	inBubble(g, func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		h := w.handler()
+		w.background(h.Run)
+		w.refused.Store(true)
+		w.send(warning(warned, time.Now()))
+		w.wait("cordoned", func() bool { return w.cordoned() > 0 })
+		for range 20 {
+			require.Empty(t, h.NodesBeingDrained(), "the core is to replace the pods as well")
+			time.Sleep(50 * time.Millisecond)
+		}
+		w.refused.Store(false)
+		w.waitTerminated(warned)
+		assert.Equal(t, 2, w.desired(), "desired: Auto Scaling has launched a replacement")
+	})(t)
 }
 
 // Capacity Rebalancing replaces spot instances alone, and none while AWS launches nothing.
@@ -156,37 +157,41 @@ func TestGroupThatRebalancesTooLateIsNotWaitedFor(t *testing.T) {
 
 // AWS takes the instance whatever the owners of pod and group ask for. The group keeps the capacity that its owner wants.
 func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
-	t.Parallel()
 	g := scalingGroup(0, 2, 5)
 	g.Tags[group.TagPaused] = "true"
-	w := newWorld(t, g)
-	warned := w.inService()[0]
-	w.create("a", func(p *corev1.Pod) {
-		p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning
-		p.Annotations = map[string]string{string(nodemeta.DoNotDisrupt): "true"}
-	})
-	w.running()
-	w.send(warning(warned, time.Now()))
-	w.waitTerminated(warned)
-	w.ended(1, 2, 1) // AWS replaces the instance
+	inBubble(g, func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.create("a", func(p *corev1.Pod) {
+			p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning
+			p.Annotations = map[string]string{string(nodemeta.DoNotDisrupt): "true"}
+		})
+		w.running()
+		w.send(warning(warned, time.Now()))
+		w.waitTerminated(warned)
+		w.ended(1, 2, 1) // AWS replaces the instance
+	})(t)
 }
 
 func TestWaitForPodsLeavesTimeToTerminate(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
-	w.create("b", owned) // which never starts
-	w.running()
-	w.send(warning(warned, time.Now().Add(-100*time.Second))) // twenty seconds to go
-	w.within(12*time.Second, "terminated well before EC2 interrupts it", func() bool { return w.terminations() > 0 })
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
+		w.create("b", owned) // which never starts
+		w.running()
+		w.send(warning(warned, time.Now().Add(-100*time.Second))) // twenty seconds to go
+		w.within(12*time.Second, "terminated well before EC2 interrupts it", func() bool { return w.terminations() > 0 })
+	})(t)
 }
 
 func TestResumedTerminationBeatsTheDeadline(t *testing.T) {
-	w, warned := parallelWorld(t, scalingGroup(0, 2, 5))
-	now := time.Now()
-	w.annotate(warned, "cordon,label", now.Add(16*time.Second), "terminating", now.UTC().Format(time.RFC3339),
-		"began", now.Add(-90*time.Second).UTC().Format(time.RFC3339))
-	w.running(func(o *interruption.Options) { o.Queue = "" })
-	w.within(12*time.Second, "terminated before the deadline", func() bool { return w.terminations() > 0 })
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		now := time.Now()
+		w.annotate(warned, "cordon,label", now.Add(16*time.Second), "terminating", now.UTC().Format(time.RFC3339),
+			"began", now.Add(-90*time.Second).UTC().Format(time.RFC3339))
+		w.running(func(o *interruption.Options) { o.Queue = "" })
+		w.within(12*time.Second, "terminated before the deadline", func() bool { return w.terminations() > 0 })
+	})(t)
 }
 
 // failures records the groups whose failed launches are to be read.
@@ -213,11 +218,13 @@ func TestFailedLaunchIsReadAtOnce(t *testing.T) {
 
 // An API server that fails to list pods says nothing about them.
 func TestPlannedDrainKeepsInstanceOfUnlistedNode(t *testing.T) {
-	w, kept := parallelWorld(t, scalingGroup(0, 2, 5))
-	w.silent()
-	w.pods.RefuseList = func() error { return fmt.Errorf("etcd has no leader") }
-	w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), "kind", "scheduled-change")
-	w.running()
-	w.wait("back in use", func() bool { return w.nodes()[kept].Annotations[interruption.Taint] == "" })
-	assert.Equal(t, 0, w.terminations(), "an instance was ended whose pods nobody has seen")
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		kept := w.inService()[0]
+		w.silent()
+		w.pods.RefuseList = func() error { return fmt.Errorf("etcd has no leader") }
+		w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), "kind", "scheduled-change")
+		w.running()
+		w.wait("back in use", func() bool { return w.nodes()[kept].Annotations[interruption.Taint] == "" })
+		assert.Equal(t, 0, w.terminations(), "an instance was ended whose pods nobody has seen")
+	})(t)
 }

@@ -108,14 +108,15 @@ func inUse(g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world, instanc
 	})
 }
 
-// newWorld makes a world that looks at what it waits for after every pause, and at the groups after ten and twenty.
+// newWorld makes a world that looks at what it waits for after every pause. In a bubble it reads the groups as often as the program
+// does by default.
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
-	pause := 10 * time.Millisecond
+	pause, refresh, motion := 10*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
 	if awsclients.InBubble() {
-		pause *= 20
+		pause, refresh, motion = 200*time.Millisecond, time.Minute, 2*time.Second
 	}
-	w := &world{t: t, aws: awsclients.Serve(t, config(append(more, g)...)), cluster: fake.NewClientset(), evicted: map[string]int{}, pause: pause}
+	w := &world{t: t, aws: awsclients.Serve(t, config(append(more, g)...)), cluster: fake.NewSimpleClientset(), evicted: map[string]int{}, pause: pause}
 	var err error
 	w.clients, err = awsclient.New(t.Context(), awsclients.Options(w.aws))
 	require.NoError(t, err)
@@ -124,7 +125,7 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 	w.cache = asg.NewCache(asg.Options{
 		AutoScaling: w.clients.AutoScaling, Launches: launchspec.APIs{EC2: w.clients.EC2, EKS: w.clients.EKS},
 		Discovery:       ownership.Discovery{Filters: []ownership.TagFilter{{{Key: tag}}}},
-		RefreshInterval: 20 * pause, MotionInterval: 10 * pause, Clock: clock.RealClock{},
+		RefreshInterval: refresh, MotionInterval: motion, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity,
 	})
 	desired := g.Desired
@@ -138,19 +139,19 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 }
 
 // parallelWorld is the world of a test that runs beside others, and one of its instances.
-func parallelWorld(t *testing.T, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) (w *world, instance string) {
+func parallelWorld(t *testing.T, g fakeaws.AutoScalingGroup) (w *world, instance string) {
 	t.Helper()
 	t.Parallel()
-	w = newWorld(t, g, more...)
+	w = newWorld(t, g)
 	return w, w.inService()[0]
 }
 
 // inBubble is a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
 // emulated AWS without a network.
-func inBubble(g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) func(*testing.T) {
+func inBubble(g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world), more ...fakeaws.AutoScalingGroup) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, g)) })
+		synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, g, more...)) })
 	}
 }
 
@@ -339,7 +340,7 @@ func (w *world) wait(what string, so func() bool) {
 
 func (w *world) within(limit time.Duration, what string, so func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(limit); !so(); time.Sleep(w.pause) {
+	for deadline := time.Now().Add(limit); !so(); time.Sleep(max(w.pause, limit/500)) {
 		if time.Now().After(deadline) {
 			g, _ := w.aws.Group("spot")
 			w.t.Fatalf("not so in time: %s; group %+v, queue %+v, handled %v", what, g, w.aws.Queues(), w.handled())

@@ -55,7 +55,7 @@ func (c aheadClock) Now() time.Time { return time.Now().Add(c.ahead) }
 func (c aheadClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
-	client := fake.NewClientset()
+	client := fake.NewSimpleClientset()
 	factory := informers.NewSharedInformerFactory(client, 0)
 	c := &cluster{pods: factory.Core().V1().Pods().Informer(),
 		Server: &podserver.Server{Tracker: client.Tracker(), Grace: func(seconds int64) time.Duration {

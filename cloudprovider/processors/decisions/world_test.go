@@ -109,7 +109,7 @@ func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, 
 // newMovingWorld is newWorld with nodes that the machine has replaced.
 func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, machine *move.Machine, changes ...func(*asg.Options)) *world {
 	t.Helper()
-	client := fake.NewClientset()
+	client := fake.NewSimpleClientset()
 	client.PrependReactor("update", "nodes", versioned(client.Tracker()))
 	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), moves: prometheus.NewRegistry(), client: client,
 		factory: informers.NewSharedInformerFactory(client, 0), at: time.Now(), loops: testclock.NewFakePassiveClock(time.Now())}

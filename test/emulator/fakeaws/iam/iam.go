@@ -66,6 +66,9 @@ func (s *statement) applies(r Request) bool {
 
 // like matches text with a pattern in which * is any text and ? any one character.
 func like(pattern, text string) bool {
+	if !strings.ContainsAny(pattern, "*?") {
+		return pattern == text
+	}
 	expression := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
 	return regexp.MustCompile("(?s)^" + expression + "$").MatchString(text)
 }
