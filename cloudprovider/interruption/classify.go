@@ -204,7 +204,7 @@ func (h *Handler) nothingToDo(e event.Event, announced time.Time, i *group.Insta
 		if !i.Lifecycle.Leaving() || node != nil && !nodemeta.DrainedByCore(node) {
 			return false
 		}
-		h.remember(i.ID) // the core or Auto Scaling ended it, and its last message is still to come
+		h.remember(i.ID, false) // the core or Auto Scaling ended it, and its last message is still to come
 		return true
 	case event.ScheduledChange: // an instance without a node has then been rebooted, or its end has a message of its own
 		return i.Lifecycle.Leaving() || h.node(i.ID) == nil && !e.Starts.After(h.Clock.Now())

@@ -152,10 +152,10 @@ func (s *jobs) end(j *job, out outcome) {
 	close(j.done)
 }
 
-func (s *jobs) remember(instance string) {
+func (s *jobs) remember(instance string, left bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.finished[instance] = &finished{at: s.clock.Now()}
+	s.finished[instance] = &finished{at: s.clock.Now(), left: left}
 }
 
 // recall drops the record that the instance was dealt with, because its node is in use again.

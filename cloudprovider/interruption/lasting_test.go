@@ -3,6 +3,7 @@ package interruption_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
@@ -393,6 +396,32 @@ func TestInstanceReusedFromWarmPoolIsLeftInService(t *testing.T) {
 			assert.Zero(t, w.evictions("b")+w.terminations(), "evictions and terminations of an instance in service")
 		}))
 	}
+}
+
+// The API server takes no write of its node when it is in service again.
+func TestReusedInstanceWhoseNodeCannotBeWrittenIsLeftInService(t *testing.T) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+		w.running(func(o *interruption.Options) { o.Groups = l })
+		w.run(l.instance, "a")
+		l.state.Store("Terminating")
+		w.send(stateChange(l.instance, "stopping"))
+		w.wait("drained", func() bool { return w.handled()["drained state-change"] == 1 && w.cordoned() == 1 })
+		var tries atomic.Int32
+		until := time.Now().Add(50 * time.Second)
+		w.cluster.PrependReactor("update", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+			tries.Add(1)
+			return time.Now().Before(until), nil, errors.New("the API server is away")
+		})
+		l.state.Store("Warmed:Stopped")
+		time.Sleep(10 * time.Second)
+		w.run(l.instance, "b")
+		l.state.Store("")
+		w.within(3*time.Minute, "its node back in use", func() bool { return w.cordoned() == 0 })
+		assert.Greater(t, tries.Load(), int32(1), "writes that were tried")
+		assert.Zero(t, w.evictions("b")+w.terminations(), "evictions and terminations of an instance in service")
+	})(t)
 }
 
 // One instance of weight 8 serves a desired capacity of 1.

@@ -52,7 +52,9 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 			h.restore(ctx, node, "the instance is in service again")
 		}
 	case reused[id] && m.Kind == event.StateChange: // which has ended with its stay in the pool
-		h.restore(ctx, node, "the instance is in service again")
+		if !h.restore(ctx, node, "the instance is in service again") {
+			h.remember(id, true) // the next pass tries again, in the place of a drain
+		}
 	case instance == nil: // terminated or detached: the node goes, or its deadline comes
 	case h.dealtWith(id): // terminated, which AWS has yet to show
 	case m.Terminating.IsZero() && h.gaveUp(id, m.reason): // its node could not be written
