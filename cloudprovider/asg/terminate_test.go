@@ -204,7 +204,7 @@ func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
 				"for a while":    {throttled: 10 * time.Second, within: 20 * time.Second},
 				"for ever":       {throttled: time.Hour, stay: count, within: 35 * time.Second},
 				"node in use":    {throttled: 10 * time.Second, inUse: 5 * time.Second, stay: 1, within: 20 * time.Second},
-				"process to end": {throttled: 10 * time.Second, stops: 2 * time.Second, stay: count, within: 10 * time.Second},
+				"process to end": {throttled: 10 * time.Second, stops: 2 * time.Second, stay: count, within: 15 * time.Second},
 			} {
 				w := newWorld(t, scalingGroup("a", 0, count, 10)).started()
 				w.calls.repeats = true

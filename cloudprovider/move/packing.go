@@ -27,6 +27,8 @@ type Host struct {
 	Estimated bool      // the price
 	MayGo     bool
 	Takes     bool // pods
+	// Devices reports whether a driver shares out accelerators of the node by dynamic resource allocation.
+	Devices bool
 }
 
 // HostPod is a pod and what it asks for. CPU is in millicores, all else in units.
@@ -262,7 +264,7 @@ func (h Host) cost() float64 {
 func (k *packer) host(h Host) packHost {
 	p := packHost{Host: h, all: k.amounts(h.Status.Allocatable), holds: map[string]bool{}}
 	p.free = slices.Clone(p.all)
-	p.accelerated = nodetemplate.HasAccelerator(h.Status.Allocatable)
+	p.accelerated = h.Devices || nodetemplate.HasAccelerator(h.Status.Allocatable)
 	for _, pod := range h.Pods {
 		asks, anywhere := []int64{1, pod.CPU, pod.Memory, pod.Storage}, p.accelerated || len(pod.Spec.ResourceClaims) > 0
 		for _, name := range k.names[len(common):] {

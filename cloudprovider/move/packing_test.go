@@ -48,6 +48,11 @@ func gpus(asked int64, h Host) Host {
 	return h
 }
 
+func shares(h Host) Host {
+	h.Devices = true
+	return h
+}
+
 // found is the best plan in words.
 func found(hosts, offers []Host, change func(*Packing)) string {
 	p := Packing{Horizon: time.Hour, StartUp: 3 * time.Minute, Spare: map[string]int{"big": 5, "small": 5}, Most: 10}
@@ -89,6 +94,7 @@ func TestPlans(t *testing.T) {
 	}{
 		{name: "the pods fit on another node", hosts: []Host{newHost("a", "big", "8", 0.4, "1"), newHost("b", "big", "8", 0.4, "4")}, want: "a > , saves 0.40"},
 		{name: "only a node with GPUs has room", hosts: []Host{dear, gpus(1, newHost("b", "big", "8", 0.4, "1", "1"))}, want: "none"},
+		{name: "only a node that shares out GPUs has room", hosts: []Host{dear, shares(roomy)}, want: "none"},
 		{name: "another node with GPUs has room", hosts: []Host{gpus(1, newHost("a", "big", "8", 4, "1")), gpus(1, newHost("b", "big", "8", 4, "4"))}, want: "a > , saves 4.00"},
 		{name: "a pod without a GPU leaves a node with some", hosts: []Host{gpus(0, newHost("a", "big", "8", 4, "1")), gpus(1, newHost("b", "big", "8", 4, "4"))}, want: "a > , saves 4.00"},
 		{name: "a pod with a claim", hosts: []Host{newHost("a", "big", "8", 0.4, "1").with(func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}} }),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -26,6 +27,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -189,7 +191,7 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 	}
 	hosts := make([]move.Host, 0, len(infos))
 	for _, info := range infos {
-		h := move.Host{Node: info.Node(), Pods: podsOf(info)}
+		h := hostOf(info)
 		n, known := byName[h.Name]
 		_, moves := move.StateOf(h.Node)
 		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !nodemeta.ToGo(h.Node) && !(known && c.turns(n.Group, now)) &&
@@ -208,6 +210,12 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 	made, began := make(chan search, 1), time.Now()
 	c.made = made
 	go func() { made <- search{move.Plans(hosts, offers, packing), time.Since(began)} }()
+}
+
+func hostOf(info *framework.NodeInfo) move.Host {
+	return move.Host{Node: info.Node(), Pods: podsOf(info), Devices: slices.ContainsFunc(info.LocalResourceSlices, func(s *resourceapi.ResourceSlice) bool {
+		return len(s.Spec.Devices) > 0 && nodetemplate.SharesAccelerators(s.Spec.Driver)
+	})}
 }
 
 // podsOf returns the pods with what they ask for, which the snapshot has worked out. The core writes to the containers of pods while plans are made.
@@ -247,7 +255,9 @@ func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time)
 			continue
 		}
 		if cost, known := c.Provider.Costs().NodeCost(ng.Id(), infos[ng.Id()].Node(), 1); known {
-			offers = append(offers, move.Host{Node: infos[ng.Id()].Node(), Group: ng.Id(), Whole: g.Name, Pods: podsOf(infos[ng.Id()]), Price: cost.PerHour, Estimated: cost.Estimated})
+			h := hostOf(infos[ng.Id()])
+			h.Group, h.Whole, h.Price, h.Estimated = ng.Id(), g.Name, cost.PerHour, cost.Estimated
+			offers = append(offers, h)
 		}
 	}
 	return offers
