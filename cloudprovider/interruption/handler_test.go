@@ -224,6 +224,7 @@ func TestDuplicateMessagesShareOneJob(t *testing.T) {
 }
 
 func TestNextLeaderTakesUpTheDrain(t *testing.T) {
+	t.Parallel()
 	for _, withMessage := range []bool{true, false} {
 		t.Run(fmt.Sprintf("with its message %v", withMessage), inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 			warned := w.inService()[0]

@@ -14,6 +14,7 @@ import (
 
 // The group has two instances, one of which is to go. The pod a is on its node.
 func TestInstanceIsDrainedAndTerminated(t *testing.T) {
+	t.Parallel()
 	warned := func(w *world, id string) { w.send(warning(id, time.Now())) }
 	// Two seconds to go, which the Handler extends to five.
 	late := func(w *world, id string) { w.send(warning(id, time.Now().Add(-118*time.Second))) }

@@ -70,6 +70,7 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 }
 
 func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"rebalance-recommendation", "scheduled-change"} {
 		t.Run(kind, inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 			kept := w.inService()[0]
@@ -125,7 +126,7 @@ func TestTheCoreReplacesAnInstanceThatCapacityRebalancingDoesNot(t *testing.T) {
 				w.background(h.Run)
 				if suspended {
 					require.NoError(t, w.aws.Suspend(g.Name, group.ProcessLaunch))
-					time.Sleep(time.Minute) // the suspension is read
+					time.Sleep(2 * time.Minute) // the suspension is read
 					w.send(warning(ends, time.Now()))
 				} else {
 					require.NoError(t, w.aws.Announce(ends, fakeaws.Deed{Kind: fakeaws.InterruptReservation}))

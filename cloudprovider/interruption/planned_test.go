@@ -280,7 +280,7 @@ func TestNodeOfAGroupThatIsNoLongerOursIsPutBackIntoUse(t *testing.T) {
 				c.first.Store(10000)
 			}
 			require.NoError(t, w.aws.SetTags("spot", map[string]*string{tag: nil}))
-			w.within(time.Minute, "the group is not ours in a reading", func() bool { return w.cache.Snapshot().Group("spot") == nil })
+			w.within(2*time.Minute, "the group is not ours in a reading", func() bool { return w.cache.Snapshot().Group("spot") == nil })
 			time.Sleep(time.Minute)
 			c.first.Store(0)
 			w.within(6*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })

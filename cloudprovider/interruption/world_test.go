@@ -108,8 +108,7 @@ func inUse(g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world, instanc
 	})
 }
 
-// newWorld makes a world that looks at what it waits for after every pause. In a bubble it reads the groups as often as the program
-// does by default.
+// newWorld makes a world that in a bubble reads the groups as often as the program does by default.
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
 	pause, refresh, motion := 10*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
@@ -338,6 +337,7 @@ func (w *world) wait(what string, so func() bool) {
 	w.within(30*time.Second, what, so)
 }
 
+// within looks after every pause, or 500 times within a long limit.
 func (w *world) within(limit time.Duration, what string, so func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(limit); !so(); time.Sleep(max(w.pause, limit/500)) {
