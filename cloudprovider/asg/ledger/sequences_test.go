@@ -397,42 +397,48 @@ func TestNoSequenceBreaksRule(t *testing.T) {
 				tt.length-- // takes a tenth of the time
 			}
 			sequences := 0
-			var extend func(path []event)
-			extend = func(path []event) {
+			var extend func(before *world, path []event)
+			extend = func(before *world, path []event) {
 				for _, e := range tt.events {
-					path := append(path, e)
-					possible, wrong := play(path)
-					if sequences++; wrong != "" {
-						t.Errorf("%s: %s", said(path), wrong)
+					w, path := before.copy(), append(path, e)
+					if sequences++; !w.play(e) {
+						continue
 					}
-					if possible && wrong == "" && len(path) < tt.length {
-						extend(path)
+					end := w
+					if len(path) < tt.length {
+						end = w.copy()
+					}
+					end.agree()
+					if end.broken != "" {
+						t.Errorf("%s: %s", said(path), end.broken)
+					} else if len(path) < tt.length {
+						extend(w, path)
 					}
 				}
 			}
-			extend(make([]event, 0, tt.length))
+			extend(newWorld(), make([]event, 0, tt.length))
 			t.Logf("%d sequences", sequences)
 			assert.Truef(t, testing.Short() || sequences >= tt.least, "%d sequences were played, want %d or more", sequences, tt.least)
 		})
 	}
 }
 
-// play has the events happen one after the other. It reports whether they can, and what they break.
-func play(path []event) (possible bool, wrong string) {
-	w := newWorld()
-	for _, e := range path {
-		if w.now = w.now.Add(time.Second); !e.do(w) {
-			return false, ""
-		}
-		if known := w.Group().DesiredCapacity; w.sure && !w.writing() && known != w.aws().desired {
-			w.fail("we know %d, and nobody but us has set %d", known, w.aws().desired)
-		}
-		if w.broken != "" {
-			return true, w.broken
-		}
+// copy returns a world that goes on by itself.
+func (w *world) copy() *world {
+	c := *w
+	c.Ledger, c.past, c.since = w.Copy(), slices.Clip(w.past), slices.Clip(w.since)
+	return &c
+}
+
+// play has the event happen, and reports whether it can.
+func (w *world) play(e event) bool {
+	if w.now = w.now.Add(time.Second); !e.do(w) {
+		return false
 	}
-	w.agree()
-	return true, w.broken
+	if known := w.Group().DesiredCapacity; w.sure && !w.writing() && known != w.aws().desired {
+		w.fail("we know %d, and nobody but us has set %d", known, w.aws().desired)
+	}
+	return true
 }
 
 func said(path []event) string {
