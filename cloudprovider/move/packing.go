@@ -27,8 +27,7 @@ type Host struct {
 	Estimated bool      // the price
 	MayGo     bool
 	Takes     bool // pods
-	// Devices reports whether a driver shares out accelerators of the node by dynamic resource allocation.
-	Devices bool
+	Devices   bool // accelerators of the node, which a driver shares out
 }
 
 // HostPod is a pod and what it asks for. CPU is in millicores, all else in units.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -88,6 +89,11 @@ var acceleratorDrivers = map[string]string{"nvidia.com": "gpu.nvidia.com", "amd.
 // SharesAccelerators reports whether the driver shares accelerators out by dynamic resource allocation.
 func SharesAccelerators(driver string) bool {
 	return slices.Contains(slices.Collect(maps.Values(acceleratorDrivers)), driver)
+}
+
+// InSlices reports whether such a driver publishes devices in the resource slices. A slice may be left without any.
+func InSlices(published []*resourceapi.ResourceSlice, such func(driver string) bool) bool {
+	return slices.ContainsFunc(published, func(s *resourceapi.ResourceSlice) bool { return len(s.Spec.Devices) > 0 && such(s.Spec.Driver) })
 }
 
 // Shares reports whether the driver shares out accelerators of the vendor of this one.

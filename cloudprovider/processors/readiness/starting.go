@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/customresources"
@@ -329,11 +328,10 @@ func (s *StartingNodes) formerLacks(node *corev1.Node, device corev1.ResourceNam
 	return known && nodetemplate.IsAccelerator(device) && facts.Accelerators()[string(device)] == 0
 }
 
-// inSlices reports whether such a driver publishes devices of the node in resource slices. A slice may be left without any.
 func inSlices(node *corev1.Node, devices *drasnapshot.Snapshot, such func(driver string) bool) bool {
 	if devices == nil {
 		return false
 	}
 	published, _ := devices.NodeResourceSlices(node.Name)
-	return slices.ContainsFunc(published, func(s *resourceapi.ResourceSlice) bool { return len(s.Spec.Devices) > 0 && such(s.Spec.Driver) })
+	return nodetemplate.InSlices(published, such)
 }

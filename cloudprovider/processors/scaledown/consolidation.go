@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -213,9 +212,7 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 }
 
 func hostOf(info *framework.NodeInfo) move.Host {
-	return move.Host{Node: info.Node(), Pods: podsOf(info), Devices: slices.ContainsFunc(info.LocalResourceSlices, func(s *resourceapi.ResourceSlice) bool {
-		return len(s.Spec.Devices) > 0 && nodetemplate.SharesAccelerators(s.Spec.Driver)
-	})}
+	return move.Host{Node: info.Node(), Pods: podsOf(info), Devices: nodetemplate.InSlices(info.LocalResourceSlices, nodetemplate.SharesAccelerators)}
 }
 
 // podsOf returns the pods with what they ask for, which the snapshot has worked out. The core writes to the containers of pods while plans are made.
