@@ -45,10 +45,12 @@ func TestWithdrawalPlansFromTheNewestReading(t *testing.T) {
 }
 
 func TestWithdrawalWithLostAnswerIsRead(t *testing.T) {
-	w := short(t)
-	w.calls.loseAnswer = true
-	w.withdraws(2, 2, 3)
-	w.agreed(3)
+	synctest.Test(t, func(t *testing.T) {
+		w := short(t)
+		w.calls.loseAnswer = true
+		w.withdraws(2, 2, 3)
+		w.agreed(3)
+	})
 }
 
 func TestArrivalAfterWithdrawalIsKept(t *testing.T) {

@@ -202,7 +202,7 @@ func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
 				within    time.Duration
 			}{
 				"for a while":    {throttled: 10 * time.Second, within: 20 * time.Second},
-				"for ever":       {throttled: time.Hour, stay: count, within: 35 * time.Second},
+				"for ever":       {throttled: time.Hour, stay: count, within: 40 * time.Second},
 				"node in use":    {throttled: 10 * time.Second, inUse: 5 * time.Second, stay: 1, within: 20 * time.Second},
 				"process to end": {throttled: 10 * time.Second, stops: 2 * time.Second, stay: count, within: 15 * time.Second},
 			} {
