@@ -121,6 +121,17 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 			n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: first.Names[3]}}
 		}},
 		{name: "with the name of its host", left: 2, change: func(n *corev1.Node, first lookup.Network) { n.Name = first.Names[1] }},
+		{name: "Ready, with its address, and named by an instance that is gone", id: "aws:///cn-northwest-1a/i-0123456789abcdef0", left: 2,
+			change: func(n *corev1.Node, first lookup.Network) {
+				n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: first.Names[3]}}
+				n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+			}},
+		{name: "with its name, and left by an instance that is gone", id: "aws:///cn-northwest-1a/i-0123456789abcdef0", left: 1,
+			change: func(n *corev1.Node, first lookup.Network) { n.Name = first.Names[1] }},
+		{name: "Ready, of an instance outside of all groups", id: "aws:///cn-northwest-1a/i-0123456789abcdef0", left: 1,
+			change: func(n *corev1.Node, first lookup.Network) {
+				n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+			}},
 		{name: "hybrid", id: "eks-hybrid:///us-west-2/prod/mi-1", left: 1},
 		{name: "on Fargate", id: "aws:///cn-northwest-1a/0123abc/fargate-ip-10-0-0-1", alone: true, left: 1},
 		{name: "alone", id: "rke2://server-1", alone: true, left: 3},
@@ -159,7 +170,8 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 				assert.Contains(t, w.View().Late(first).Cause, `it may be node "`+node.Name+`"`)
 				assert.True(t, w.View().Late(first).Stays, "it is said to be given up")
 				require.NotEmpty(t, w.Problems())
-				assert.Regexp(t, `^Auto Scaling group "g".* may be node .*; to mend it, run a cloud .* --provider-id=`, w.Problems()[0].String())
+				assert.Regexp(t, `^Auto Scaling group "g".* may be node .*; to mend it, (run a cloud .* --provider-id=|drain the node, delete its Node)`,
+					w.Problems()[0].String())
 			}
 			require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:2]))
 			w.desires("g", tt.left)

@@ -107,35 +107,44 @@ func (p *Provider) InstanceOf(node *corev1.Node) (*group.Instance, *group.Group)
 	return p.View().Instance(node)
 }
 
-// elsewhere returns a function that says which node with another provider ID than EC2's an instance may be, and what helps, or nothing.
-// Fargate's is like EC2's. Such a node has the instance's name or address. While EC2 has not shown these, or no other node is registered,
-// it is any that is not older than the instance, because kubelet may use another name and address. A control plane is no instance of a group of
-// nodes then. The first call lists the nodes.
+// elsewhere returns a function that says which node with another provider ID an instance may be, and what helps, or nothing. Such a node has the
+// instance's name or address, and is not on EC2, or states an instance that no group has. A kubelet that finds the node of an earlier instance under
+// its own name takes the object over with its provider ID, and the cloud controller manager lets it be while it is Ready.
+// While EC2 has not shown names and addresses, or no other node is registered, it is any that is not on EC2 and not older than the instance,
+// because kubelet may use another name and address. A control plane is no instance of a group of nodes then. Fargate's provider ID is like
+// EC2's. The first call lists the nodes.
 func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy string)) {
 	list := sync.OnceValues(func() (nodes []*corev1.Node, alone bool) {
 		all, _ := p.registered.nodes.List(labels.Everything()) // the lister reads a cache
+		alone = true
 		for _, n := range all {
-			if _, onEC2 := instanceID(n.Spec.ProviderID); !onEC2 {
+			id, onEC2 := instanceID(n.Spec.ProviderID)
+			if alone = alone && !onEC2; !onEC2 || nodemeta.Ready(n) && p.cache.Snapshot().GroupOf(id) == nil {
 				nodes = append(nodes, n)
 			}
 		}
 		slices.SortFunc(nodes, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
-		return nodes, len(nodes) == len(all)
+		return nodes, alone
 	})
 	return func(instance string) (cause, remedy string) {
 		nodes, alone := list()
 		start, _ := p.starts.Known().Of(instance)
 		at := slices.IndexFunc(nodes, func(n *corev1.Node) bool {
 			_, controlPlane := n.Labels["node-role.kubernetes.io/control-plane"]
+			_, onEC2 := instanceID(n.Spec.ProviderID)
 			return slices.Contains(start.Names, n.Name) ||
 				slices.ContainsFunc(n.Status.Addresses, func(a corev1.NodeAddress) bool { return slices.Contains(start.Names, a.Address) }) ||
-				(alone || len(start.Names) == 0) && !controlPlane && !n.CreationTimestamp.Time.Before(start.Launched)
+				(alone || len(start.Names) == 0) && !onEC2 && !controlPlane && !n.CreationTimestamp.Time.Before(start.Launched)
 		})
 		if at < 0 {
 			return "", ""
 		}
 		p.starts.Want(instance)
 		n := nodes[at]
+		if _, onEC2 := instanceID(n.Spec.ProviderID); onEC2 {
+			return fmt.Sprintf("it may be node %q, whose provider ID %q names another instance, so it is not terminated", n.Name, n.Spec.ProviderID),
+				"drain the node, delete its Node object and restart its kubelet, which then registers it anew"
+		}
 		cause = fmt.Sprintf("it may be node %q, whose provider ID %q is not EC2's, so it is not terminated", n.Name, n.Spec.ProviderID)
 		return cause, nodemeta.RemedyProviderID
 	}
