@@ -107,7 +107,9 @@ func (f *nodeFacts) follow(s *group.Snapshot, now time.Time) {
 				replaced: known.replaced || known.launch != nil, conclusion: known.conclusion /* until it is summed up */}
 		}
 	}
-	maps.DeleteFunc(f.groups, func(name string, _ *groupNodeFacts) bool { return s.Group(name) == nil })
+	maps.DeleteFunc(f.groups, func(name string, _ *groupNodeFacts) bool { // a group whose tags are gone for a moment may come back
+		return s.Group(name) == nil && !slices.ContainsFunc(s.Foreign(), func(g *group.Group) bool { return g.Name == name })
+	})
 }
 
 // sameDescription reports whether a node from a may as well be one from b. Further types in b and facts about the image do not matter.

@@ -48,6 +48,23 @@ func TestGroupAtZeroKeepsObservedFacts(t *testing.T) {
 	assert.Equal(t, nodetemplate.SourceLearnt, source.Kind, "the label is said to come from")
 }
 
+func TestGroupWhoseTagsComeBackKeepsObservedFacts(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	real := w.Members("a", map[string]string{"image.example.com/team": "dsp"})
+	w.Cluster.Put(t, real...)
+	w.NextLoop()
+	w.Cluster.Drop(t, real...)
+	w.Emptied("a")
+	tag := "true"
+	for _, value := range []*string{nil, &tag} {
+		require.NoError(t, w.AWS.SetTags("a", map[string]*string{awsworld.EnabledTag: value}))
+		w.Reread()
+		w.NextLoop()
+		require.Equal(t, value == nil, len(w.IDs()) == 0, "no group is discovered")
+	}
+	assert.Equal(t, "dsp", w.promised("a").Labels["image.example.com/team"])
+}
+
 func TestALabelThatMostNodesLackIsNotPromised(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
 	nodes := w.Cluster
