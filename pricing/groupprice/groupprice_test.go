@@ -109,6 +109,8 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 	two.Types = append(two.Types, found(&ec2types.InstanceRequirementsRequest{}, "m6g.xlarge").Types...)
 	inOrder := mixed(0, 100)
 	inOrder.Overrides = []launchspec.Override{{InstanceType: "m5.xlarge", Weight: 1}, {InstanceType: "m5a.xlarge", Weight: 1}}
+	heavy := mixed(0, 0)
+	heavy.Overrides = []launchspec.Override{{Weight: 2}, {Weight: 4}}
 	weighted := mixed(2, 0)
 	weighted.Overrides = []launchspec.Override{{Weight: 1}, {Weight: 2}}
 	reserved := mixed(0, 100)
@@ -161,6 +163,10 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			launch: launching("m5.large"), n: 2, want: []Part{part(spot, 2, "m5.large", 0.01)}, sure: true},
 		{name: "weights count in units, and the base too", source: weighted, launch: launching("1*m5.large", "2*m5.xlarge"), has: 1, n: 5,
 			want: []Part{part(od, 1, "m5.large", 0.1), part(spot, 2, "m5.large", 0.01), part(spot, 1, "m5.xlarge", 0.02)}, sure: true},
+		{name: "one of two weights is one instance", source: heavy, launch: launching("2*m5.large", "4*m5.xlarge"), n: 1,
+			want: []Part{part(spot, 1, "m5.large", 0.01)}},
+		{name: "the pools share the instances", source: heavy, launch: launching("2*m5.large", "4*m5.xlarge"), n: 4,
+			want: []Part{part(spot, 2, "m5.large", 0.01), part(spot, 1, "m5.xlarge", 0.02)}, sure: true},
 		{name: "vCPUs are units", source: inCPUs, launch: launching("m5.xlarge"), n: 8, want: []Part{part(spot, 2, "m5.xlarge", 0.02)}, sure: true},
 		{name: "AWS finds no type for twice the price of the cheapest usual one as spot", source: byCapacity,
 			launch: found(search, "m5.large", "m5.xlarge", "u7i-12tb.224xlarge"), n: 1, want: []Part{part(spot, 1, "", 0.015)}},

@@ -46,12 +46,14 @@ func (p *Pricer) Next(g *group.Group, n int) (c Cost, ok bool) {
 		if len(choices) == 0 {
 			return Cost{}, false
 		}
-		if want.units%len(choices) > 0 { // the next pool depends on its spare capacity, which only AWS knows
+		least := g.Source.MinWeight() // an instance is whole, so no pool gets a part of one
+		parts := ceilDiv(want.units, least)
+		if parts%len(choices) > 0 { // the next pool depends on its spare capacity, which only AWS knows
 			choices = estimated(choices, "one of the %d cheapest pools", len(choices))
 		}
 		for i, choice := range choices {
-			// The first pools get one unit more where the division leaves a rest.
-			units := (want.units + len(choices) - 1 - i) / len(choices)
+			// The first pools get one part more where the division leaves a rest.
+			units := (parts + len(choices) - 1 - i) / len(choices) * least
 			c.add(want.capacityType, ceilDiv(units, choice.weight), choice.price)
 		}
 	}
