@@ -16,7 +16,7 @@ func (l *Ledger) BeginLaunch(capacity int) {
 
 // EndLaunch ends BeginLaunch. Readings amid the launches may have shown capacity that has not come.
 func (l *Ledger) EndLaunch() {
-	if l.launching--; l.launching > 0 {
+	if l.launching = max(0, l.launching-1); l.launching > 0 { // another group of the name may have begun it
 		return
 	}
 	if doubted := min(l.grown, l.toCome); doubted > 0 {

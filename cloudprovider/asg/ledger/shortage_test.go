@@ -31,6 +31,7 @@ func TestInstancesOfAnUnansweredLaunchAreNotOverdue(t *testing.T) {
 		return l.Group().Overdue
 	}
 	read(0)
+	l.EndLaunch() // in the group that had the name before
 	l.BeginLaunch(2)
 	read(2)
 	assert.Equal(t, 0, look(), "overdue, and AWS has not answered the launch")
