@@ -91,10 +91,14 @@ func Replacing(before, g *Group) bool {
 	newOrigin := func(i Instance) bool {
 		return named(i) && !slices.ContainsFunc(before.Instances, func(o Instance) bool { return o.Origin == i.Origin })
 	}
+	after := make(map[string]*Instance, len(g.Instances)) // a group may have 10,000
+	for at := range g.Instances {
+		after[g.Instances[at].ID] = &g.Instances[at]
+	}
 	return before.AWSMax != g.AWSMax || !before.LaunchGroup().SameSource(g.LaunchGroup()) ||
 		slices.ContainsFunc(before.Instances, named) && slices.ContainsFunc(g.Instances, newOrigin) ||
 		slices.ContainsFunc(before.Instances, func(i Instance) bool {
-			now := g.Instance(i.ID)
+			now := after[i.ID]
 			return i.Lifecycle.Counts() && (now == nil || now.Lifecycle.Leaving()) ||
 				now != nil && now.Lifecycle.ReplacesRootVolume() && !i.Lifecycle.ReplacesRootVolume()
 		})
