@@ -19,7 +19,7 @@ func TestBenchRunsOurAutoscalerThroughADay(t *testing.T) {
 		t.Skip("runs a control plane")
 	}
 	var stdout, stderr bytes.Buffer
-	require.Zerof(t, Main(t.Context(), []string{"-only", "mixed", "-who", "ours-consolidate", "-minutes", "0.4", "-o", "json"}, &stdout, &stderr),
+	require.Zerof(t, Main(t.Context(), []string{"-only", "mixed", "-who", "ours-consolidate", "-minutes", "0.2", "-o", "json"}, &stdout, &stderr),
 		"exit code: %s", &stderr)
 	var got report
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
