@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 )
 
 func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
@@ -132,6 +133,11 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 			change: func(n *corev1.Node, first lookup.Network) {
 				n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 			}},
+		{name: "drained by the core, with the name of an instance that is gone", id: "aws:///cn-northwest-1a/i-0123456789abcdef0", left: 1,
+			change: func(n *corev1.Node, first lookup.Network) {
+				n.Name, n.Spec.Taints = first.Names[1], []corev1.Taint{{Key: taints.ToBeDeletedTaint}}
+				n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+			}},
 		{name: "hybrid", id: "eks-hybrid:///us-west-2/prod/mi-1", left: 1},
 		{name: "on Fargate", id: "aws:///cn-northwest-1a/0123abc/fargate-ip-10-0-0-1", alone: true, left: 1},
 		{name: "alone", id: "rke2://server-1", alone: true, left: 3},
@@ -170,7 +176,7 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 				assert.Contains(t, w.View().Late(first).Cause, `it may be node "`+node.Name+`"`)
 				assert.True(t, w.View().Late(first).Stays, "it is said to be given up")
 				require.NotEmpty(t, w.Problems())
-				assert.Regexp(t, `^Auto Scaling group "g".* may be node .*; to mend it, (run a cloud .* --provider-id=|drain the node, delete its Node)`,
+				assert.Regexp(t, `^Auto Scaling group "g".* may be node .*; to mend it, (run a cloud .* --provider-id=|drain the node, and terminate the instance: )`,
 					w.Problems()[0].String())
 			}
 			require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:2]))
@@ -179,13 +185,17 @@ func TestInstanceOfANodeWithoutEC2sProviderIDIsNotTerminated(t *testing.T) {
 	}
 }
 
-func TestControlPlaneKeepsNoInstance(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Group("g", "m5.large", 0, 2, 5, nil))
-	late, node := withoutNode(w.Nodes("g")...), awsworld.Node("kind-control-plane", "kind://docker/kind/kind-control-plane")
-	node.Labels = map[string]string{"node-role.kubernetes.io/control-plane": ""}
-	w.register(node)
-	require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:1]))
-	w.desires("g", 1)
+// EC2 has shown no names and addresses.
+func TestControlPlaneAndInstancesOutsideOfGroupsKeepNoInstance(t *testing.T) {
+	controlPlane := awsworld.Node("kind-control-plane", "kind://docker/kind/kind-control-plane")
+	controlPlane.Labels = map[string]string{"node-role.kubernetes.io/control-plane": ""}
+	for _, node := range []*corev1.Node{controlPlane, awsworld.M5Large("other", "aws:///cn-northwest-1a/i-0123456789abcdef0", nil)} {
+		w := newWorld(t, nil, awsworld.Group("g", "m5.large", 0, 2, 5, nil))
+		late := withoutNode(w.Nodes("g")...)
+		w.register(node)
+		require.NoError(t, w.NodeGroup("g").DeleteNodes(late[:1]))
+		w.desires("g", 1)
+	}
 }
 
 // Each row adds a fact that is more certain than all before.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 const taintPoll, taintShown = 20 * time.Millisecond, time.Second
@@ -119,7 +120,7 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 		alone = true
 		for _, n := range all {
 			id, onEC2 := instanceID(n.Spec.ProviderID)
-			if alone = alone && !onEC2; !onEC2 || nodemeta.Ready(n) && p.cache.Snapshot().GroupOf(id) == nil {
+			if alone = alone && !onEC2; !onEC2 || nodemeta.Ready(n) && !nodemeta.DrainedByCore(n) && p.cache.Snapshot().GroupOf(id) == nil {
 				nodes = append(nodes, n)
 			}
 		}
@@ -143,7 +144,7 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 		n := nodes[at]
 		if _, onEC2 := instanceID(n.Spec.ProviderID); onEC2 {
 			return fmt.Sprintf("it may be node %q, whose provider ID %q names another instance, so it is not terminated", n.Name, n.Spec.ProviderID),
-				"drain the node, delete its Node object and restart its kubelet, which then registers it anew"
+				"drain the node, and " + shellword.TerminateInstance(instance)
 		}
 		cause = fmt.Sprintf("it may be node %q, whose provider ID %q is not EC2's, so it is not terminated", n.Name, n.Spec.ProviderID)
 		return cause, nodemeta.RemedyProviderID

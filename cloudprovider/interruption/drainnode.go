@@ -141,7 +141,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	return h.drain(ctx, j, nodes)
 }
 
-// endWithoutNode terminates the instance of a job once it can be no node without EC2's provider ID, and waits for its node while it may
+// endWithoutNode terminates the instance of a job once it can be no node with another provider ID, and waits for its node while it may
 // run: a hook of another tool may keep it running, and its node may come, or get that ID.
 func (h *Handler) endWithoutNode(ctx context.Context, j *job) (out outcome) {
 	log, c := klog.FromContext(ctx), j.current()

@@ -65,7 +65,7 @@ type Options struct {
 	// Full reports whether a limit other than its maximum size keeps an Auto Scaling group from another instance. Instances that are about to
 	// go count against such a limit. Nil is for no limit.
 	Full func(group string) bool
-	// Elsewhere returns which node without EC2's provider ID an instance without a node may be, and what helps, or nothing.
+	// Elsewhere returns which node with another provider ID an instance without a node may be, and what helps, or nothing.
 	Elsewhere func(instance string) (cause, remedy string)
 	// SeeCluster has Groups know which nodes are ours, and so which groups are another cluster's. Run calls it before the first message,
 	// and then every few seconds, because a replica of a plugin may run no loop that does so.

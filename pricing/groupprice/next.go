@@ -53,7 +53,8 @@ func (p *Pricer) Next(g *group.Group, n int) (c Cost, ok bool) {
 		}
 		for i, choice := range choices {
 			// The first pools get one part more where the division leaves a rest.
-			units := (parts + len(choices) - 1 - i) / len(choices) * least
+			units := min(want.units, (parts+len(choices)-1-i)/len(choices)*least)
+			want.units -= units
 			c.add(want.capacityType, ceilDiv(units, choice.weight), choice.price)
 		}
 	}

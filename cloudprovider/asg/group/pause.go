@@ -87,16 +87,16 @@ func Replacing(before, g *Group) bool {
 				g.Source.Precedes(i.Origin)
 		})
 	}
-	named := func(i Instance) bool { return i.Origin != "" } // AWS's answer to a launch names none
-	newOrigin := func(i Instance) bool {
-		return named(i) && !slices.ContainsFunc(before.Instances, func(o Instance) bool { return o.Origin == i.Origin })
+	origins := map[string]bool{"": true} // AWS's answer to a launch names none
+	for _, i := range before.Instances {
+		origins[i.Origin] = true
 	}
 	after := make(map[string]*Instance, len(g.Instances)) // a group may have 10,000
 	for at := range g.Instances {
 		after[g.Instances[at].ID] = &g.Instances[at]
 	}
 	return before.AWSMax != g.AWSMax || !before.LaunchGroup().SameSource(g.LaunchGroup()) ||
-		slices.ContainsFunc(before.Instances, named) && slices.ContainsFunc(g.Instances, newOrigin) ||
+		len(origins) > 1 && slices.ContainsFunc(g.Instances, func(i Instance) bool { return !origins[i.Origin] }) ||
 		slices.ContainsFunc(before.Instances, func(i Instance) bool {
 			now := after[i.ID]
 			return i.Lifecycle.Counts() && (now == nil || now.Lifecycle.Leaving()) ||
