@@ -38,6 +38,7 @@ func (in *installation) takeFlags() {
 		in.ours = &pods[max(0, slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }))]
 		container, _ = running.AutoscalerIn(&in.ours.Spec)
 		in.flags = running.FlagsOf(container)
+		in.replicas = slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
 	}
 	in.unsure = in.ours == nil && runs && (in.Running.Namespace == "" || in.Account == "")
 	in.Queue = cmp.Or(in.Queue, in.flags.Last("asg-interruption-queue"))

@@ -65,7 +65,8 @@ type installation struct {
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
 	ours       *corev1.Pod   // the autoscaler's own, a running one if there is one, nil for none
-	flags      running.Flags // of it
+	replicas   []corev1.Pod  // it and the others of its ServiceAccount, without those that are being deleted
+	flags      running.Flags // of ours
 	unsure     bool          // autoscalers run, and none of them is known to be ours
 	nameless   bool          // ours has no flag that selects groups, and scales none, because it knows no name of the cluster
 }
