@@ -60,14 +60,14 @@ func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
 		c.find("discovery", "no flag of the autoscaler selects groups, and it does not know the name of this cluster, so that nothing is scaled",
 			fmt.Sprintf("the flags of pod %s/%s, and no CLUSTER_NAME in the DaemonSet kube-system/aws-node", in.ours.Namespace, in.ours.Name),
 			"start the autoscaler with --asg-cluster-name=NAME, or with --node-group-auto-discovery")
-	} else if len(in.groups.value.Groups) == 0 && len(in.groups.value.Absent) == 0 {
+	} else if len(in.groups.value.Groups)+len(in.groups.value.Absent) == 0 && !in.skipHidden(c) {
 		c.find("discovery", "no Auto Scaling group matches the discovery flags, so that nothing is scaled", "DescribeAutoScalingGroups in "+in.region,
 			"aws autoscaling describe-tags --filters Name=key,Values="+shellword.Quote(in.wantedKeys()))
 	}
 	if in.groups.value.Unlooked != nil {
 		c.skip("instance types that the built-in list lacks", brief(in.groups.value.Unlooked), "ec2:DescribeInstanceTypes")
 	}
-	return true
+	return len(in.groups.value.Groups) > 0 || !in.hidden
 }
 
 func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) {

@@ -68,6 +68,7 @@ type installation struct {
 	replicas   []corev1.Pod  // it and the others of its ServiceAccount, without those that are being deleted
 	flags      running.Flags // of ours
 	unsure     bool          // autoscalers run, and none of them is known to be ours
+	hidden     bool          // its flags that select groups are not known, or not all of them
 	nameless   bool          // ours has no flag that selects groups, and scales none, because it knows no name of the cluster
 }
 
