@@ -125,8 +125,9 @@ func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, 
 	if silent != nil {
 		because = silent.Error() + ". So asgctl "
 	}
+	typed := len(given)
 	if e.read.Region != "" {
-		given = append(slices.Clone(given), "--asg-region="+e.read.Region)
+		given = append([]string{"--asg-region=" + e.read.Region}, given...)
 	}
 	flags, left := running.Over(flags, given)
 	with += but(left)
@@ -141,7 +142,7 @@ func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, 
 	}
 	fmt.Fprintf(e.stderr, "asgctl: %scomputes the answer itself, with the flags %s.\n", because, with)
 	e.source = show.DryRun
-	report, err := e.loops(ctx, e.cluster, flags, asked)
+	report, err := e.loops(ctx, e.cluster, flags, typed, asked)
 	if err == nil {
 		for _, off := range report.Process.Off {
 			fmt.Fprintf(e.stderr, "asgctl: in this answer, %s.\n", off)
