@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -44,21 +45,15 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, type
 		words = append(words, show.Clean(word)) // the core ends the process with a line that repeats what it refuses
 	}
 	own := len(words) - typed
-	for from, part := range [][]string{words[:own], words[own:]} {
-		err := fs.Parse(part)
-		if err == nil && fs.NArg() > 0 {
-			err = fmt.Errorf("%q is none", fs.Arg(0))
-		}
-		if err != nil {
-			return nil, refused(err, from > 0)
+	for at, part := range [][]string{words[:own], words[own:]} {
+		if err := fs.Parse(part); err != nil || fs.NArg() > 0 {
+			return nil, refused(cmp.Or(err, fmt.Errorf("%q is none", fs.Arg(0))), at > 0)
 		}
 	}
 	pflag.CommandLine.AddFlagSet(fs) // where the core looks whether --scheduler-config-file and --drain-priority-config are given
 	klog.OsExit = func(int) {        // the core ends the process for a flag that it refuses, with a line of the log
 		_ = os.RemoveAll(c.unpacked)
-		err := refused(errors.New("one is refused, see above"), typed > 0)
-		fmt.Fprintln(c.stderr, c.program+":", err)
-		os.Exit(exitCode(err))
+		os.Exit(c.exitCode(refused(errors.New("one is refused, see above"), typed > 0)))
 	}
 	p, err := process.FromFlags(fs, opts, c.read.Version)
 	klog.OsExit = os.Exit

@@ -69,10 +69,7 @@ func (in *installation) takeDiscovery() {
 	if len(r.Nodes)+len(r.AutoDiscovery) > 0 {
 		return
 	}
-	var container corev1.Container
-	if in.ours != nil {
-		container, _ = running.AutoscalerIn(&in.ours.Spec)
-	}
+	container, _ := running.AutoscalerIn(&cmp.Or(in.ours, &corev1.Pod{}).Spec)
 	selects := slices.Concat(in.flags["nodes"], in.flags["node-group-auto-discovery"])
 	elsewhere := running.Shell(container) || in.flags.Core()
 	r.Nodes = slices.DeleteFunc(slices.Clone(in.flags["nodes"]), unknown)
@@ -94,7 +91,8 @@ func (in *installation) takeDiscovery() {
 // skipHidden notes that groups may be discovered by flags that are not known, and reports whether they may.
 func (in *installation) skipHidden(c *Check) bool {
 	if in.hidden {
-		c.skip("which groups are discovered", "the autoscaler's own flags for discovery are not known", "--node-group-auto-discovery and --nodes, as the autoscaler has them")
+		c.skip("which groups are discovered", "the autoscaler's discovery flags are not known",
+			"--node-group-auto-discovery and --nodes, as the autoscaler has them")
 	}
 	return in.hidden
 }
@@ -109,10 +107,7 @@ func (in *installation) ourDeployment() string {
 
 // deployment names the Deployment of the pod, or "" if it has none or there is no pod.
 func deployment(pod *corev1.Pod) string {
-	if pod == nil {
-		return ""
-	}
-	if kind, name := nodemeta.Owner(pod); kind == "Deployment" {
+	if kind, name := nodemeta.Owner(cmp.Or(pod, &corev1.Pod{})); kind == "Deployment" {
 		return "deployment/" + name
 	}
 	return ""

@@ -83,12 +83,10 @@ func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) 
 	var names []string
 	in.eachGroup(func(g *group.Group) {
 		for _, s := range g.Stated {
-			if !slices.Contains(names, s.Cluster) {
-				names = append(names, s.Cluster)
-			}
+			names = append(names, s.Cluster)
 		}
 	})
-	if len(names) > 1 {
+	if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 1 {
 		c.find("this cluster", fmt.Sprintf("its name is not known, and groups state %s: no instance that did not become a node is terminated in them", why.Count(len(names), "cluster")),
 			fmt.Sprintf("the statements of the groups: %.200q", names), "asgctl groups, then start the autoscaler with --asg-cluster-name=NAME")
 	}

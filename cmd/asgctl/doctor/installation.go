@@ -86,9 +86,8 @@ func read(ctx context.Context, o Options) (*installation, error) {
 
 // readAccount reads every group of the account, undiscovered ones too.
 func (in *installation) readAccount(ctx context.Context) {
-	const needs = "autoscaling:DescribeAutoScalingGroups, AWS credentials and --region"
 	in.account = fact[map[string]autoscalingtypes.AutoScalingGroup]{value: map[string]autoscalingtypes.AutoScalingGroup{}, what: "the groups of the account",
-		needs: needs}
+		needs: "autoscaling:DescribeAutoScalingGroups, AWS credentials and --region"}
 	if in.clients, in.account.err = in.Read.Clients(ctx); in.account.err != nil {
 		return
 	}

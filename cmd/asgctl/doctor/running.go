@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -64,14 +65,12 @@ func (in *installation) findUnready(c *Check) (found bool) {
 	}) {
 		return false
 	}
-	pod, why := in.replicas[0], "its status says no reason"
+	pod, none := in.replicas[0], &corev1.PodCondition{}
+	_, scheduled := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)
+	_, ready := podutil.GetPodCondition(&pod.Status, corev1.PodReady)
+	why := cmp.Or(cmp.Or(scheduled, none).Message, cmp.Or(ready, none).Message, "its status says no reason")
 	kubectl, name, logs := "kubectl --namespace "+shellword.Quote(pod.Namespace), shellword.Quote(pod.Name), ""
-	for _, condition := range slices.Backward(pod.Status.Conditions) {
-		if condition.Status == corev1.ConditionFalse && condition.Message != "" {
-			why = condition.Message
-		}
-	}
-	for _, s := range slices.Backward(slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)) { // an init container holds up the others
+	for _, s := range slices.Backward(slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)) {
 		if waits := s.State.Waiting; waits != nil {
 			why = strings.TrimSuffix(waits.Reason+": "+waits.Message, ": ")
 		}

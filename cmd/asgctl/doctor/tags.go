@@ -54,10 +54,9 @@ func (in *installation) undiscovered(c *Check, name string, raw autoscalingtypes
 		shellword.SetTags(name, lacks...))
 }
 
-func (in *installation) wantedKeys() string {
-	var keys []string
+func (in *installation) wantedKeys() (keys string) {
 	for _, tag := range in.wanted() {
-		keys = append(keys, tag.Key)
+		keys += "," + tag.Key
 	}
-	return strings.Join(keys, ",")
+	return strings.TrimPrefix(keys, ",")
 }
