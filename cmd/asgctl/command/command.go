@@ -83,20 +83,19 @@ func Run(ctx context.Context, path string, args []string, stdout, stderr io.Writ
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err != nil {
-		fmt.Fprintln(stderr, c.program+":", err)
-	}
-	return exitCode(err)
+	return c.exitCode(root.ExecuteContext(ctx))
 }
 
-func exitCode(err error) int {
+// exitCode prints the error, if there is one.
+func (c *cli) exitCode(err error) int {
+	if err == nil {
+		return ExitFine
+	}
+	fmt.Fprintln(c.stderr, c.program+":", err)
 	var found finding
 	var wrong source.WrongUse
 	var failed failure
 	switch {
-	case err == nil:
-		return ExitFine
 	case errors.As(err, &found):
 		return ExitFindings
 	case errors.As(err, &failed) && !errors.As(err, &wrong):

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -125,23 +126,21 @@ func (e *explainer) dryRun(ctx context.Context, autoscaler *running.Autoscaler, 
 	if silent != nil {
 		because = silent.Error() + ". So asgctl "
 	}
+	typed := len(given)
 	if e.read.Region != "" {
-		given = append(slices.Clone(given), "--asg-region="+e.read.Region)
+		given = append([]string{"--asg-region=" + e.read.Region}, given...)
 	}
 	flags, left := running.Over(flags, given)
 	with += but(left)
 	if err == nil && silent == nil {
 		with += ", and those behind --"
 	}
-	for _, flag := range slices.Backward(flags) {
-		if region, ok := strings.CutPrefix(flag, "--asg-region="); ok && region != "" {
-			with += ", in " + region
-			break
-		}
+	if region := running.FlagsOf(corev1.Container{Args: flags}).Last("asg-region"); region != "" {
+		with += ", in " + region
 	}
 	fmt.Fprintf(e.stderr, "asgctl: %scomputes the answer itself, with the flags %s.\n", because, with)
 	e.source = show.DryRun
-	report, err := e.loops(ctx, e.cluster, flags, asked)
+	report, err := e.loops(ctx, e.cluster, flags, typed, asked)
 	if err == nil {
 		for _, off := range report.Process.Off {
 			fmt.Fprintf(e.stderr, "asgctl: in this answer, %s.\n", off)

@@ -1,7 +1,9 @@
 package command
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -26,8 +28,8 @@ type unheeded struct{ pflag.Value }
 func (unheeded) Set(string) error { return nil }
 
 // loops runs loops of an autoscaler with the flags, until the question is answered. They change nothing. It may be called once, because the core
-// keeps its flags in variables of the program.
-func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, asked process.Question) (*decision.Report, error) {
+// keeps its flags in variables of the program. The user has typed the last flags, as many as typed.
+func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, typed int, asked process.Question) (*decision.Report, error) {
 	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
 	opts := options.Register(fs, flag.CommandLine, utilfeature.DefaultMutableFeatureGate)
 	fs.AddFlagSet(pflag.CommandLine)
@@ -42,21 +44,21 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 	for _, word := range flags {
 		words = append(words, show.Clean(word)) // the core ends the process with a line that repeats what it refuses
 	}
-	if err := fs.Parse(words); err != nil {
-		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
-	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("flags of the autoscaler: %q is none", fs.Arg(0))
+	own := len(words) - typed
+	for at, part := range [][]string{words[:own], words[own:]} {
+		if err := fs.Parse(part); err != nil || fs.NArg() > 0 {
+			return nil, refused(cmp.Or(err, fmt.Errorf("%q is none", fs.Arg(0))), at > 0)
+		}
 	}
 	pflag.CommandLine.AddFlagSet(fs) // where the core looks whether --scheduler-config-file and --drain-priority-config are given
 	klog.OsExit = func(int) {        // the core ends the process for a flag that it refuses, with a line of the log
 		_ = os.RemoveAll(c.unpacked)
-		os.Exit(ExitWrongUse)
+		os.Exit(c.exitCode(refused(errors.New("one is refused, see above"), typed > 0)))
 	}
 	p, err := process.FromFlags(fs, opts, c.read.Version)
 	klog.OsExit = os.Exit
 	if err != nil {
-		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
+		return nil, refused(err, typed > 0)
 	}
 	log := c.log()
 	klog.SetLogger(log) // not before that line
@@ -66,4 +68,12 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 		return nil, failure{err}
 	}
 	return r, nil
+}
+
+// refused is the error of flags that this program refuses. Flags that nobody typed are another release's.
+func refused(err error, typed bool) error {
+	if err = fmt.Errorf("flags of the autoscaler: %w", err); typed {
+		return err
+	}
+	return failure{fmt.Errorf("%w: take asgctl of the autoscaler's release, or correct its Deployment", err)}
 }

@@ -67,11 +67,11 @@ func (e *explainer) again(ctx context.Context, flags []string, asked process.Que
 		return nil, failure{fmt.Errorf("read the recording: %w", err)}
 	}
 	began := recorded.Loop.Started
-	flags, left := running.Over(append([]string{"--asg-region=" + recorded.Process.Region}, recorded.Process.Flags...), flags)
+	over, left := running.Over(append([]string{"--asg-region=" + recorded.Process.Region}, recorded.Process.Flags...), flags)
 	fmt.Fprintf(e.stderr, "asgctl: replays loop %d of %s, of version %s, with its flags%s.\n", recorded.Loop.Number, began.UTC().Format(time.RFC3339),
 		show.Clean(recorded.Process.Version), but(left))
 	e.source, asked.AWS = show.Replay, []func(*middleware.Stack) error{account.Answer}
-	r, err := e.loops(ctx, dryrun.Recording{Files: os.DirFS(dir), Later: time.Since(began)}.Kube(), flags, asked)
+	r, err := e.loops(ctx, dryrun.Recording{Files: os.DirFS(dir), Later: time.Since(began)}.Kube(), over, len(flags), asked)
 	if err == nil {
 		fmt.Fprintln(e.stderr, "asgctl: The recorded loop decided "+differences(recorded, r))
 	}

@@ -98,8 +98,7 @@ func (p *pods) add(pod *corev1.Pod) {
 }
 
 // networkName returns the cluster's name that EKS has given to the VPC CNI, or "".
-func networkName(daemonSets []appsv1.DaemonSet) string {
-	name := ""
+func networkName(daemonSets []appsv1.DaemonSet) (name string) {
 	for _, d := range daemonSets {
 		for _, c := range d.Spec.Template.Spec.Containers {
 			for _, e := range c.Env {

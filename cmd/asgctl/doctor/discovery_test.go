@@ -2,10 +2,12 @@ package doctor
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
+	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +32,9 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 		named  string // name of the cluster that is given here
 		cilium bool   // takes the VPC CNI's place
 		idle   bool   // the autoscaler scales nothing
+		hidden bool   // the autoscaler may have other flags than are known
+		unsure bool   // which autoscaler is ours
+		unread error  // of the pods
 	}{
 		{name: "flags of the pod", pod: &corev1.Pod{}, flags: running.Flags{"node-group-auto-discovery": {"asg:tag=a"}}, want: []string{"asg:tag=a"}, wanted: "a"},
 		{name: "flags given here", pod: &corev1.Pod{}, given: []string{"asg:tag=b"}, want: []string{"asg:tag=b"}, wanted: "b"},
@@ -41,14 +46,22 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 			want: ownership.Assumed("main"), wanted: "k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main", idle: true},
 		{name: "pod that starts a shell", cilium: true,
 			pod:  new(ofAccount("a", corev1.Container{Command: []string{"sh", "-c", "./cluster-autoscaler --nodes=1:3:web"}})),
-			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
+			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", hidden: true},
 		{name: "core, whose plugin selects the groups", pod: &corev1.Pod{}, flags: running.Flags{"cloud-provider": {"externalgrpc"}}, cilium: true,
-			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
-		{name: "flags that nobody can read", pod: &corev1.Pod{}, flags: running.Flags{"nodes": {"$(GROUPS)"}}, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
+			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", hidden: true},
+		{name: "flags that nobody can read", pod: &corev1.Pod{}, flags: running.Flags{"nodes": {"$(GROUPS)"}},
+			want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", hidden: true},
+		{name: "a flag of two that nobody can read", pod: &corev1.Pod{}, flags: running.Flags{"node-group-auto-discovery": {"asg:tag=a", "asg:tag=$(TAG)"}},
+			want: []string{"asg:tag=a"}, wanted: "a", hidden: true},
+		{name: "flags that nobody can read, and others given here", pod: &corev1.Pod{}, flags: running.Flags{"nodes": {"$(GROUPS)"}},
+			given: []string{"asg:tag=b"}, want: []string{"asg:tag=b"}, wanted: "b"},
+		{name: "pods that cannot be read", unread: errors.New("pods is forbidden"), want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", hidden: true},
+		{name: "two autoscalers", unsure: true, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", hidden: true},
 		{name: "no pod", want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := &installation{ours: tt.pod, flags: tt.flags}
+			in := &installation{ours: tt.pod, flags: tt.flags, unsure: tt.unsure}
+			in.pods.err, in.nodes.value = tt.unread, map[string]*corev1.Node{"i-1": {}}
 			in.Read.AutoDiscovery, in.Read.ClusterName = tt.given, tt.named
 			if !tt.cilium {
 				in.daemonSets.value = []appsv1.DaemonSet{cni}
@@ -60,6 +73,16 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 			assert.Equalf(t, tt.idle, len(c.Findings) == 1, "findings %+v", c.Findings)
 			assert.Truef(t, slices.Equal(in.Read.AutoDiscovery, tt.want) && in.wantedKeys() == tt.wanted,
 				"discovery %q, wanted tags %s; want %q, %s", in.Read.AutoDiscovery, in.wantedKeys(), tt.want, tt.wanted)
+
+			in.groups.value.Groups, in.nameless = nil, false
+			none, tags := &Check{}, &Check{}
+			assert.Equal(t, !tt.hidden, checkGroups(t.Context(), in, none), "looked at no group")
+			in.undiscovered(tags, "api", autoscalingtypes.AutoScalingGroup{Instances: []autoscalingtypes.Instance{{InstanceId: new("i-1")}},
+				Tags: []autoscalingtypes.TagDescription{{Key: new("k8s.io/cluster-autoscaler/node-template/label/team")}}})
+			for _, c := range []*Check{none, tags} {
+				assert.Equalf(t, !tt.hidden, len(c.Findings) == 1 && len(c.NotChecked) == 0, "%+v", c)
+				assert.Equalf(t, tt.hidden, len(c.Findings) == 0 && len(c.NotChecked) == 1 && c.NotChecked[0].Needs == "--node-group-auto-discovery and --nodes, as the autoscaler has them", "%+v", c)
+			}
 		})
 	}
 }

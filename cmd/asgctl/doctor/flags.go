@@ -38,6 +38,7 @@ func (in *installation) takeFlags() {
 		in.ours = &pods[max(0, slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }))]
 		container, _ = running.AutoscalerIn(&in.ours.Spec)
 		in.flags = running.FlagsOf(container)
+		in.replicas = slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
 	}
 	in.unsure = in.ours == nil && runs && (in.Running.Namespace == "" || in.Account == "")
 	in.Queue = cmp.Or(in.Queue, in.flags.Last("asg-interruption-queue"))
@@ -68,20 +69,32 @@ func (in *installation) takeDiscovery() {
 	if len(r.Nodes)+len(r.AutoDiscovery) > 0 {
 		return
 	}
+	container, _ := running.AutoscalerIn(&cmp.Or(in.ours, &corev1.Pod{}).Spec)
+	selects := slices.Concat(in.flags["nodes"], in.flags["node-group-auto-discovery"])
+	elsewhere := running.Shell(container) || in.flags.Core()
 	r.Nodes = slices.DeleteFunc(slices.Clone(in.flags["nodes"]), unknown)
 	r.AutoDiscovery = slices.DeleteFunc(slices.Clone(in.flags["node-group-auto-discovery"]), unknown)
-	if len(r.Nodes)+len(r.AutoDiscovery) > 0 {
+	if in.hidden = slices.ContainsFunc(selects, unknown); len(r.Nodes)+len(r.AutoDiscovery) > 0 {
 		return
 	}
+	in.hidden = in.hidden || elsewhere || in.unsure || in.pods.err != nil
 	cluster := ""
-	if in.ours != nil && len(in.flags["nodes"])+len(in.flags["node-group-auto-discovery"]) == 0 {
+	if in.ours != nil && len(selects) == 0 {
 		network := networkName(in.daemonSets.value)
 		cluster = ownership.NewIdentity(r.ClusterName, "").Early(network).Cluster
 		own := ownership.NewIdentity(in.flags.Last("asg-cluster-name"), "").Early(network).Cluster // may lack the name that is given here
-		container, _ := running.AutoscalerIn(&in.ours.Spec)
-		in.nameless = own == "" && in.daemonSets.err == nil && !running.Shell(container) && !in.flags.Core()
+		in.nameless = own == "" && in.daemonSets.err == nil && !elsewhere
 	}
 	r.AutoDiscovery, r.DiscoveryJoin = ownership.Assumed(cluster), ownership.JoinAny
+}
+
+// skipHidden notes that groups may be discovered by flags that are not known, and reports whether they may.
+func (in *installation) skipHidden(c *Check) bool {
+	if in.hidden {
+		c.skip("which groups are discovered", "the autoscaler's discovery flags are not known",
+			"--node-group-auto-discovery and --nodes, as the autoscaler has them")
+	}
+	return in.hidden
 }
 
 // unknown reports whether the value of a flag comes from a variable that the pod's manifest does not show.
@@ -94,10 +107,7 @@ func (in *installation) ourDeployment() string {
 
 // deployment names the Deployment of the pod, or "" if it has none or there is no pod.
 func deployment(pod *corev1.Pod) string {
-	if pod == nil {
-		return ""
-	}
-	if kind, name := nodemeta.Owner(pod); kind == "Deployment" {
+	if kind, name := nodemeta.Owner(cmp.Or(pod, &corev1.Pod{})); kind == "Deployment" {
 		return "deployment/" + name
 	}
 	return ""

@@ -60,14 +60,14 @@ func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
 		c.find("discovery", "no flag of the autoscaler selects groups, and it does not know the name of this cluster, so that nothing is scaled",
 			fmt.Sprintf("the flags of pod %s/%s, and no CLUSTER_NAME in the DaemonSet kube-system/aws-node", in.ours.Namespace, in.ours.Name),
 			"start the autoscaler with --asg-cluster-name=NAME, or with --node-group-auto-discovery")
-	} else if len(in.groups.value.Groups) == 0 && len(in.groups.value.Absent) == 0 {
+	} else if len(in.groups.value.Groups)+len(in.groups.value.Absent) == 0 && !in.skipHidden(c) {
 		c.find("discovery", "no Auto Scaling group matches the discovery flags, so that nothing is scaled", "DescribeAutoScalingGroups in "+in.region,
 			"aws autoscaling describe-tags --filters Name=key,Values="+shellword.Quote(in.wantedKeys()))
 	}
 	if in.groups.value.Unlooked != nil {
 		c.skip("instance types that the built-in list lacks", brief(in.groups.value.Unlooked), "ec2:DescribeInstanceTypes")
 	}
-	return true
+	return len(in.groups.value.Groups) > 0 || !in.hidden
 }
 
 func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) {
@@ -83,12 +83,10 @@ func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) 
 	var names []string
 	in.eachGroup(func(g *group.Group) {
 		for _, s := range g.Stated {
-			if !slices.Contains(names, s.Cluster) {
-				names = append(names, s.Cluster)
-			}
+			names = append(names, s.Cluster)
 		}
 	})
-	if len(names) > 1 {
+	if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 1 {
 		c.find("this cluster", fmt.Sprintf("its name is not known, and groups state %s: no instance that did not become a node is terminated in them", why.Count(len(names), "cluster")),
 			fmt.Sprintf("the statements of the groups: %.200q", names), "asgctl groups, then start the autoscaler with --asg-cluster-name=NAME")
 	}

@@ -23,29 +23,25 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.account.err != nil && !awsclient.IsAnswer(in.account.err) {
 		return !in.account.missing(c) // each further call would wait in vain
 	}
-	var denied []accountcheck.Call
+	calls := accountcheck.Permissions(ctx, in.clients)
 	var reads []string // allowed ones, too, because the policy replaces the one of an earlier run
-	for _, call := range accountcheck.Permissions(ctx, in.clients) {
+	for _, call := range calls {
 		if call.Outcome != "not-tried" {
 			reads = append(reads, call.Action)
 		}
+	}
+	// A policy of its own: the role's other policies stay.
+	next := map[bool]string{false: "asgctl account", true: "aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document " +
+		fmt.Sprintf(`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(reads))}
+	for _, call := range calls {
 		switch {
-		case call.Denied():
-			denied = append(denied, call)
 		case call.Outcome == "unreachable": // the other services answer
 			c.skip(call.Action, "its call was not answered: "+call.Meaning, "an endpoint of the service that the network, its proxy and DNS reach")
 		case slices.Contains([]string{"timeout", "throttled"}, call.Outcome):
 			c.skip(call.Action, "its call was not answered: "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
 		case call.Fault():
-			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, "asgctl account")
+			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, next[call.Denied()])
 		}
-	}
-	// A policy of its own: the role's other policies stay.
-	grant := fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+
-		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(reads))
-	for _, call := range denied {
-		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning,
-			"a harmless call with the credentials of this command, request "+call.RequestID, grant)
 	}
 	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
 		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+

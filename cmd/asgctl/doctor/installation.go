@@ -65,8 +65,10 @@ type installation struct {
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
 	ours       *corev1.Pod   // the autoscaler's own, a running one if there is one, nil for none
-	flags      running.Flags // of it
+	replicas   []corev1.Pod  // it and the others of its ServiceAccount, without those that are being deleted
+	flags      running.Flags // of ours
 	unsure     bool          // autoscalers run, and none of them is known to be ours
+	hidden     bool          // its flags that select groups are not known, or not all of them
 	nameless   bool          // ours has no flag that selects groups, and scales none, because it knows no name of the cluster
 }
 
@@ -84,9 +86,8 @@ func read(ctx context.Context, o Options) (*installation, error) {
 
 // readAccount reads every group of the account, undiscovered ones too.
 func (in *installation) readAccount(ctx context.Context) {
-	const needs = "autoscaling:DescribeAutoScalingGroups, AWS credentials and --region"
 	in.account = fact[map[string]autoscalingtypes.AutoScalingGroup]{value: map[string]autoscalingtypes.AutoScalingGroup{}, what: "the groups of the account",
-		needs: needs}
+		needs: "autoscaling:DescribeAutoScalingGroups, AWS credentials and --region"}
 	if in.clients, in.account.err = in.Read.Clients(ctx); in.account.err != nil {
 		return
 	}

@@ -182,8 +182,7 @@ func leaseNamespaceOf(pod *corev1.Pod) string {
 }
 
 // accessesOf are those of one rule of a role.
-func (in *installation) accessesOf(file string, role *rbacv1.Role, rule rbacv1.PolicyRule) []access {
-	var found []access
+func (in *installation) accessesOf(file string, role *rbacv1.Role, rule rbacv1.PolicyRule) (found []access) {
 	object := authorizationv1.ResourceAttributes{}
 	if role.Namespace != "" {
 		object.Namespace = in.leaseNamespace()
@@ -212,11 +211,8 @@ func (in *installation) allowed(ctx context.Context, user string, attributes *au
 	review, err := authorization.SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + in.namespace, "system:authenticated"}, ResourceAttributes: attributes,
 	}}, metav1.CreateOptions{})
-	if err == nil {
-		return review.Status.Allowed, nil
-	}
 	if !apierrors.IsForbidden(err) {
-		return false, err
+		return err == nil && review.Status.Allowed, err
 	}
 	self, selfErr := in.kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if selfErr != nil || self.Status.UserInfo.Username != user {
@@ -224,8 +220,5 @@ func (in *installation) allowed(ctx context.Context, user string, attributes *au
 	}
 	own, err := authorization.SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: attributes}}, metav1.CreateOptions{})
-	if err != nil {
-		return false, err
-	}
-	return own.Status.Allowed, nil
+	return err == nil && own.Status.Allowed, err
 }

@@ -1,11 +1,14 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -37,8 +40,10 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 		}
 	}
 	if err != nil {
-		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
-		return false
+		if !in.findUnready(c) || r != nil { // without a report, the error would blame the network
+			c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
+		}
+		return len(c.Findings) > 0
 	}
 	if result := r.Loop.Result; result.Code == decision.CodeUnhealthy || result.Code == decision.CodeNoGroups {
 		c.find("the running autoscaler", result.Message, "its /status.json", strings.TrimSuffix(result.Remedy, ": asgctl doctor"))
@@ -50,5 +55,29 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 			}
 		}
 	}
+	return true
+}
+
+// findUnready finds that none of the autoscaler's pods is Ready, and reports whether it does. A young one may still become Ready.
+func (in *installation) findUnready(c *Check) (found bool) {
+	if len(in.replicas) == 0 || in.pods.err != nil || slices.ContainsFunc(in.replicas, func(pod corev1.Pod) bool {
+		return podutil.IsPodReady(&pod) || in.Now().Sub(pod.CreationTimestamp.Time) < time.Minute
+	}) {
+		return false
+	}
+	pod, none := in.replicas[0], &corev1.PodCondition{}
+	_, scheduled := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)
+	_, ready := podutil.GetPodCondition(&pod.Status, corev1.PodReady)
+	why := cmp.Or(cmp.Or(scheduled, none).Message, cmp.Or(ready, none).Message, "its status says no reason")
+	kubectl, name, logs := "kubectl --namespace "+shellword.Quote(pod.Namespace), shellword.Quote(pod.Name), ""
+	for _, s := range slices.Backward(slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)) {
+		if waits := s.State.Waiting; waits != nil {
+			why = strings.TrimSuffix(waits.Reason+": "+waits.Message, ": ")
+		}
+		if s.RestartCount > 0 && !s.Ready {
+			logs = "\n" + kubectl + " logs --previous " + name + " --container " + shellword.Quote(s.Name)
+		}
+	}
+	c.find("pod "+pod.Namespace+"/"+pod.Name, "no pod of the autoscaler is Ready: "+why, "the status of the pod", kubectl+" describe pod "+name+logs)
 	return true
 }

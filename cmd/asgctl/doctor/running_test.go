@@ -1,14 +1,18 @@
 package doctor
 
 import (
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
@@ -37,6 +41,82 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 			if findings == 0 && assert.Len(t, c.NotChecked, 1) {
 				assert.Contains(t, c.NotChecked[0].Reason, "the API server does not reach port 8085 of pod kube-system/a: a security group")
 			}
+		})
+	}
+}
+
+// The API server refuses the connection to a pod whose container is down, and asks none that was never up. The status of the pods says why.
+func TestPodsThatNeverBecomeReady(t *testing.T) {
+	const describe, logs = "kubectl --namespace kube-system describe pod a", "kubectl --namespace kube-system logs --previous a --container cluster-autoscaler"
+	now := time.Now()
+	aged := func(name string, age time.Duration, status corev1.PodStatus) corev1.Pod {
+		pod := ofAccount(name, corev1.Container{})
+		pod.CreationTimestamp, pod.Spec.ServiceAccountName, pod.Status = metav1.NewTime(now.Add(-age)), clusterAutoscaler, status
+		return pod
+	}
+	is := func(condition corev1.PodConditionType, status corev1.ConditionStatus, message string) []corev1.PodCondition {
+		return []corev1.PodCondition{{Type: condition, Status: status, Message: message}}
+	}
+	waits := func(reason, message string, restarts int32) []corev1.ContainerStatus {
+		return []corev1.ContainerStatus{{Name: clusterAutoscaler, RestartCount: restarts,
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}}}
+	}
+	unready := is(corev1.PodReady, corev1.ConditionFalse, "containers with unready status: [cluster-autoscaler]")
+	crashes := corev1.PodStatus{Phase: corev1.PodRunning, Conditions: unready, ContainerStatuses: waits("CrashLoopBackOff", "back-off 5m0s", 3)}
+	image := corev1.PodStatus{Phase: corev1.PodPending, Conditions: unready, ContainerStatuses: waits("ImagePullBackOff", "", 0)}
+	setup := corev1.PodStatus{Phase: corev1.PodPending, InitContainerStatuses: waits("CrashLoopBackOff", "", 1), ContainerStatuses: waits("PodInitializing", "", 0)}
+	pending := corev1.PodStatus{Phase: corev1.PodPending, Conditions: is(corev1.PodScheduled, corev1.ConditionFalse, "0/3 nodes are available")}
+	ready := corev1.PodStatus{Phase: corev1.PodRunning, Conditions: is(corev1.PodReady, corev1.ConditionTrue, "")}
+	leaving := aged("a", time.Hour, crashes)
+	leaving.DeletionTimestamp = new(metav1.NewTime(now))
+	for _, tt := range []struct {
+		name       string
+		pods       []corev1.Pod
+		unread     bool // some of the pods
+		want, next string
+	}{
+		{name: "crash loop", pods: []corev1.Pod{aged("a", time.Hour, crashes), aged("b", time.Hour, image)}, want: "CrashLoopBackOff: back-off 5m0s", next: describe + "\n" + logs},
+		{name: "crash loop of an init container", pods: []corev1.Pod{aged("a", time.Hour, setup)}, want: "CrashLoopBackOff", next: describe + "\n" + logs},
+		{name: "image that cannot be pulled", pods: []corev1.Pod{aged("a", time.Hour, image)}, want: "ImagePullBackOff", next: describe},
+		{name: "no node", pods: []corev1.Pod{aged("a", time.Hour, pending)}, want: "0/3 nodes are available", next: describe},
+		{name: "no status", pods: []corev1.Pod{aged("a", time.Hour, corev1.PodStatus{})}, want: "its status says no reason", next: describe},
+		{name: "not Ready", pods: []corev1.Pod{aged("a", time.Hour, corev1.PodStatus{Phase: corev1.PodRunning, Conditions: unready})}, want: unready[0].Message, next: describe},
+		{name: "one that ended beside it", pods: []corev1.Pod{aged("0", time.Second, corev1.PodStatus{Phase: corev1.PodFailed}), aged("a", time.Hour, image)},
+			want: "ImagePullBackOff", next: describe},
+		{name: "another replica is Ready", pods: []corev1.Pod{aged("a", time.Hour, crashes), aged("b", time.Hour, ready)}},
+		{name: "rollout", pods: []corev1.Pod{aged("a", time.Hour, crashes), aged("b", 50*time.Second, pending)}},
+		{name: "the old pod leaves", pods: []corev1.Pod{leaving}},
+		{name: "another pod may be Ready", pods: []corev1.Pod{aged("a", time.Hour, crashes)}, unread: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if strings.HasSuffix(r.URL.Path, "/proxy/status.json") {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					_, _ = w.Write([]byte(`{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "ServiceUnavailable", "code": 503, "message": "connection refused"}`))
+					return
+				}
+				list := corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: tt.pods}
+				if r.URL.Path != "/api/v1/namespaces/kube-system/pods" {
+					w.WriteHeader(http.StatusNotFound)
+				}
+				assert.NoError(t, json.NewEncoder(w).Encode(list))
+			}))
+			defer server.Close()
+			in, c := asks(tt.pods...), &Check{}
+			if tt.unread {
+				in.pods.err = errors.New("a page is missing")
+			}
+			in.takeFlags()
+			in.Running.Kubeconfig, in.Timeout, in.Now = loopback.Kubeconfig(t, server.URL), time.Minute, func() time.Time { return now }
+			assert.Equal(t, tt.want != "", checkRunning(t.Context(), in, c), "looked")
+			if tt.want == "" {
+				assert.Empty(t, c.Findings)
+				assert.Len(t, c.NotChecked, 1)
+				return
+			}
+			assert.Empty(t, c.NotChecked)
+			assert.Equal(t, []Finding{{Object: "pod kube-system/a", Problem: "no pod of the autoscaler is Ready: " + tt.want, Evidence: "the status of the pod", Next: tt.next}}, c.Findings)
 		})
 	}
 }

@@ -45,7 +45,7 @@ func (in *installation) undiscovered(c *Check, name string, raw autoscalingtypes
 			lacks = append(lacks, shellword.Tag{Key: tag.Key, Value: tag.Usual()})
 		}
 	}
-	if len(lacks) == 0 {
+	if len(lacks) == 0 || in.skipHidden(c) {
 		return
 	}
 	c.find(fmt.Sprintf("Auto Scaling group %q", name), fmt.Sprintf("it lacks the discovery tag %q, so that it is not scaled", lacks[0].Key),
@@ -54,10 +54,9 @@ func (in *installation) undiscovered(c *Check, name string, raw autoscalingtypes
 		shellword.SetTags(name, lacks...))
 }
 
-func (in *installation) wantedKeys() string {
-	var keys []string
+func (in *installation) wantedKeys() (keys string) {
 	for _, tag := range in.wanted() {
-		keys = append(keys, tag.Key)
+		keys += "," + tag.Key
 	}
-	return strings.Join(keys, ",")
+	return strings.TrimPrefix(keys, ",")
 }

@@ -219,15 +219,14 @@ func problemText(group string, problems []launchspec.Problem) string {
 	if len(problems) == 0 {
 		return ""
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "\nProblems of %s:\n", Clean(group))
+	text := "\nProblems of " + Clean(group) + ":\n"
 	for _, p := range problems {
-		fmt.Fprintf(&b, "- %s: %s\n", p.Reason, Clean(p.Message))
+		text += fmt.Sprintf("- %s: %s\n", p.Reason, Clean(p.Message))
 		if p.Remedy != "" {
-			fmt.Fprintf(&b, "  %s\n", Lines(p.Remedy, "  "))
+			text += "  " + Lines(p.Remedy, "  ") + "\n"
 		}
 	}
-	return b.String()
+	return text
 }
 
 // cluster is each name that the group states, with the places that state it.

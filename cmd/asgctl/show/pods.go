@@ -147,8 +147,7 @@ func OwnedBy(owner string, pod *decision.Pod) bool {
 }
 
 // Unserved counts the pods that get no node: none was asked for, and they fit on none that is there or on its way.
-func (p *Pods) Unserved() int {
-	n := 0
+func (p *Pods) Unserved() (n int) {
 	for _, pod := range p.Pods {
 		if unserved(pod.State) {
 			n++
