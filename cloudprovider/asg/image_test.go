@@ -392,3 +392,37 @@ func TestNextImagesFollowTheParameter(t *testing.T) {
 		images("once it can be read", "ami-0new")
 	})
 }
+
+// The first group's new version names another parameter. The second one's still names the old one.
+func TestParameterIsNotResolvedThroughAVersionThatNamesAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		of := func(name, image string, versions ...string) (fakeaws.AutoScalingGroup, fakeaws.LaunchTemplate) {
+			g, template := scalingGroup(name, 0, 0, 3), fakeaws.LaunchTemplate{Name: name}
+			g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: name, Version: "$Latest"}
+			for _, image := range append(versions, image) {
+				template.Versions = append(template.Versions, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:" + image, InstanceType: "m5.large"})
+			}
+			return g, template
+		}
+		b, templateB := of("b", "/old")
+		a, templateA := of("a", "/old")
+		_, moved := of("a", "/new", "/old")
+		w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{{ID: "ami-0old"}, {ID: "ami-0new", Architecture: "arm64"}},
+			SSMParameters:   map[string]string{"/old": "ami-0old", "/new": "ami-0new"},
+			LaunchTemplates: []fakeaws.LaunchTemplate{templateA, templateB}, AutoScalingGroups: []fakeaws.AutoScalingGroup{b}},
+			discovered).with(func(o *asg.Options) { o.Launches.NextImages = true }).running()
+		time.Sleep(2 * time.Minute) // so the parameter is due before the template of a group that comes now
+		w.must(w.aws.AddGroup(a))
+		time.Sleep(2 * time.Minute)
+		w.must(w.aws.PutLaunchTemplate(moved))
+		for range 8 * 60 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			launch := w.group("b").LaunchSpec
+			require.Truef(t, launch.Image != nil && launch.Image.ID == "ami-0old" && (launch.NextImages == nil || launch.NextImages[0] == "ami-0old"),
+				"the second group launches %+v with new images %q", launch.Image, launch.NextImages)
+		}
+		assert.Equal(t, []string{"ami-0old"}, w.group("b").LaunchSpec.NextImages, "images of the second group in the end")
+		assert.Equal(t, []string{"ami-0new"}, w.group("a").LaunchSpec.NextImages, "images of the first group in the end")
+	})
+}

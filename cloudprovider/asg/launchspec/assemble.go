@@ -110,6 +110,11 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	for _, t := range used[1:] {
 		image, _ := r.image(t.ImageID)
 		launch.Others = append(launch.Others, OtherTemplate{UserData: t.UserData, BlockDevices: t.BlockDevices, Image: image})
+		launch.PaidAhead, launch.Reserved = launch.PaidAhead || t.PaidAhead, launch.Reserved || t.Reserved
+		launch.OwnCapacity = launch.OwnCapacity || t.OwnCapacity
+		if t.OnHost() || !launch.OwnHardware() {
+			launch.Tenancy = t.Tenancy
+		}
 	}
 	if err := r.addTypes(launch, g.Source, base); err != nil {
 		return nil, append(problems, Problem{Reason: ReasonNoInstanceType, Message: err.Error(),

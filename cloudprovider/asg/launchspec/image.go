@@ -62,6 +62,10 @@ func (r *Resolver) resolveAliases(ctx context.Context, users map[string]Template
 		if err != nil {
 			return nil, err
 		}
+		if read, _ := r.templates.get(users[alias]); t.version != read.version { // which may name another parameter
+			r.templates.expire(users[alias])
+			return nil, fmt.Errorf("launch template %s has moved on to version %s", users[alias], t.version)
+		}
 		if isAlias(t.ImageID) {
 			return nil, fmt.Errorf("%s was not resolved to an image: %w", alias, errGone)
 		}

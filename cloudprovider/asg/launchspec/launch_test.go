@@ -185,6 +185,32 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 	}
 }
 
+// Any instance of the group may be one of those that start from the template of an override.
+func TestCapacityOfOneTemplateCountsForTheGroup(t *testing.T) {
+	plain, special := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
+	for _, tt := range []struct{ first, other, want LaunchSpec }{
+		{},
+		{other: LaunchSpec{Reserved: true}, want: LaunchSpec{Reserved: true}},
+		{other: LaunchSpec{PaidAhead: true}, want: LaunchSpec{PaidAhead: true}},
+		{other: LaunchSpec{OwnCapacity: true}, want: LaunchSpec{OwnCapacity: true}},
+		{first: LaunchSpec{Reserved: true, PaidAhead: true, OwnCapacity: true}, want: LaunchSpec{Reserved: true, PaidAhead: true, OwnCapacity: true}},
+		{first: LaunchSpec{Tenancy: "default"}, other: LaunchSpec{Tenancy: "dedicated"}, want: LaunchSpec{Tenancy: "dedicated"}},
+		{first: LaunchSpec{Tenancy: "dedicated"}, other: LaunchSpec{Tenancy: "default"}, want: LaunchSpec{Tenancy: "dedicated"}},
+		{first: LaunchSpec{Tenancy: "dedicated"}, other: LaunchSpec{Tenancy: "host"}, want: LaunchSpec{Tenancy: "host"}},
+		{first: LaunchSpec{Tenancy: "host"}, other: LaunchSpec{Tenancy: "dedicated"}, want: LaunchSpec{Tenancy: "host"}},
+	} {
+		r := New(nil, APIs{}, nil, nil)
+		r.templates.entries[plain] = &memoEntry[template]{value: &template{LaunchSpec: tt.first, id: "lt-1", version: "1"}}
+		r.templates.entries[special] = &memoEntry[template]{value: &template{LaunchSpec: tt.other, id: "lt-2", version: "1"}}
+		launch, problems := r.fromTemplates(&Group{Source: Source{Template: plain, Mixed: true, Overrides: []Override{
+			{InstanceType: "m5.large", Weight: 1}, {InstanceType: "p5.48xlarge", Weight: 1, Template: special}}}})
+		require.NotNilf(t, launch, "problems %+v", problems)
+		got := LaunchSpec{Reserved: launch.Reserved, PaidAhead: launch.PaidAhead, OwnCapacity: launch.OwnCapacity, Tenancy: launch.Tenancy}
+		assert.Equalf(t, tt.want, got, "the templates have %+v and %+v", tt.first, tt.other)
+		assert.Equal(t, tt.first, r.templates.entries[plain].value.LaunchSpec, "what is known of the first template")
+	}
+}
+
 func TestLicenceOfImage(t *testing.T) {
 	for details, charged := range map[string]bool{"Linux/UNIX": false, "Red Hat BYOL Linux": false, "Windows BYOL": false,
 		"Windows": true, "SUSE Linux": true, "Red Hat Enterprise Linux with SQL Server Web": true, "Ubuntu Pro": true} {

@@ -35,10 +35,10 @@ type LaunchSpec struct {
 	Others        []OtherTemplate // the further launch templates, which overrides name
 	EFAInterfaces int             // the number of Elastic Fabric Adapters that every instance gets
 	Spot          bool            // by the launch template itself: a mixed instances policy takes precedence
-	PaidAhead     bool            // by the launch template itself: a capacity block, or an interruptible reservation
-	Reserved      bool            // the launch template itself names capacity reservations
-	OwnCapacity   bool            // the launch template itself names a placement group
-	Tenancy       string          // as EC2 spells it: dedicated, host, and default or "" for shared hardware
+	PaidAhead     bool            // by a launch template itself: a capacity block, or an interruptible reservation
+	Reserved      bool            // a launch template itself names capacity reservations
+	OwnCapacity   bool            // a launch template itself names a placement group
+	Tenancy       string          // as EC2 spells it: host or dedicated if any launch template has it, else default or "" for shared hardware
 	Nodegroup     *Nodegroup      // nil if EKS does not manage the group
 }
 

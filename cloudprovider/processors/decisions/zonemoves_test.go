@@ -1,6 +1,7 @@
 package decisions_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -10,9 +11,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -187,4 +190,43 @@ func TestNodeInAZoneWithoutItsNewTypesIsReplacedInAnother(t *testing.T) {
 		w.loopTimes(5)
 		assert.Equal(t, 3, w.desired(), "desired, want no node in a zone where the pod cannot run")
 	})
+}
+
+// The new node starts for half an hour. Meanwhile its group is scaled zone by zone, or as a whole again.
+func TestNewNodeIsAwaitedAfterItsGroupWasDividedOrMerged(t *testing.T) {
+	for name, tt := range map[string]struct {
+		group  fakeaws.AutoScalingGroup
+		change func(*world)
+		groups int // node groups in the end
+	}{
+		"divided": {awsworld.Zoned(awsworld.Group("spare", "m5.large", 0, 0, 9, nil), "abc"), func(w *world) { w.Provider.NeedZones("spare") }, 4},
+		"merged": {awsworld.Divided("spare", "m5.large", 0, 0, 9), func(w *world) {
+			require.NoError(w.T, w.AWS.SetTags("spare", map[string]*string{asg.TagZonal: ptr.To("false")}))
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.NodeGroupDefaults.MaxNodeProvisionTime, o.ScaleDownDelayAfterAdd = 30*time.Minute, 100*time.Hour
+			w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 1, nil), tt.group), o,
+				&move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
+			n := w.ready("small")[0]
+			rotated(n)
+			w.join(n)
+			w.put(running("pod", "set", "1500m", n.Name))
+			w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldStarting) })
+			tt.change(w)
+			for range 25 {
+				w.Reread()
+				w.at = w.at.Add(time.Minute)
+				w.clock.Step(time.Minute)
+				w.loop()
+			}
+			require.Len(t, w.Provider.NodeGroups(), tt.groups)
+			added := slices.DeleteFunc(w.zoneNodes(), func(n *corev1.Node) bool { return w.Provider.NodeGroupName(n) == "small" })
+			require.Len(t, added, 1, "new nodes")
+			w.join(added...)
+			moved := w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+			assert.Equal(t, 0, moved.Move.Failures, "failures of the move")
+		})
+	}
 }

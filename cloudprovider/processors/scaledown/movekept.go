@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
@@ -174,19 +175,21 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
 }
 
+// coming reports whether a node of the node group is on its way, in any zone if the group was divided or merged since.
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
-	g := m.Provider.View().Group(group)
-	its := func(name, zone string) bool { return name == g.Name && (g.Zone == "" || zone == g.Zone) }
-	return g != nil && len(onTheWay(ctx, m.Provider, m.Clock.Now(), its)[g.Name]) > 0
+	g, whole := m.Provider.View().Group(group), m.Provider.GroupName(group)
+	its := func(name, zone string) bool { return name == whole && (g == nil || g.Zone == "" || zone == g.Zone) }
+	return group != "" && len(onTheWay(ctx, m.Provider, m.Clock.Now(), its)[whole]) > 0
 }
 
 // mayCome reports whether the node that was launched for a move may still come, after a try of that length.
 func (m *Moves) mayCome(s move.State, tried time.Duration) bool {
-	ng := m.Provider.View().NodeGroup(s.Replacement)
-	if ng == nil || s.Launches == 0 {
+	whole, all := m.Provider.GroupName(s.Replacement), m.Provider.NodeGroups()
+	at := slices.IndexFunc(all, func(ng cloudprovider.NodeGroup) bool { return ng.(*aws.NodeGroup).AutoScalingGroup() == whole })
+	if at < 0 || s.Launches == 0 {
 		return false
 	}
-	most, err := m.registry.MaxNodeProvisionTime(ng)
+	most, err := m.registry.MaxNodeProvisionTime(all[at])
 	return err == nil && tried < longestTry+most
 }
 

@@ -210,7 +210,10 @@ func (r *Ring) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, "no such loop is recorded (--asg-record-loops). There are:"+have, http.StatusNotFound)
 		return
 	}
-	r.sending.Lock()
+	if !r.sending.TryLock() {
+		http.Error(w, fmt.Sprintf("another reader is being served: try again in %s at the latest", decision.Span(sendLimit)), http.StatusServiceUnavailable)
+		return
+	}
 	defer r.sending.Unlock()
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendLimit)) // a recorder in a test has none
 	w.Header().Set("Content-Type", "application/zip")

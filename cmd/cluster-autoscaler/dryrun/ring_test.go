@@ -329,6 +329,34 @@ func TestBrokenConnectionEndsTheSending(t *testing.T) {
 	assert.Error(t, r.loops[0].write(broken), "no error")
 }
 
+// slow is a reader at the other end of a pipe.
+type slow struct {
+	http.ResponseWriter
+	to io.Writer
+}
+
+func (s slow) Write(p []byte) (int, error) { return s.to.Write(p) }
+
+func TestSlowReaderKeepsNoOtherWaiting(t *testing.T) {
+	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
+	loops(r, factory, 1)
+	reader, to := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.ServeHTTP(slow{httptest.NewRecorder(), to}, httptest.NewRequest(http.MethodGet, "/status/loop.zip", http.NoBody))
+	}()
+	_, err := reader.Read(make([]byte, 1))
+	require.NoError(t, err)
+	code, body, _ := fetch(t, r, "")
+	assert.Equal(t, http.StatusServiceUnavailable, code, "code beside a slow reader")
+	assert.Equal(t, "another reader is being served: try again in 2m at the latest\n", body, "answer beside a slow reader")
+	require.NoError(t, reader.Close())
+	<-done
+	code, _, _ = fetch(t, r, "")
+	assert.Equal(t, http.StatusOK, code, "code once the slow reader has gone")
+}
+
 func TestFirstLoopThatDecidesCounts(t *testing.T) {
 	pod := func(uid string, state decision.PodState, search int) decision.Pod {
 		return decision.Pod{UID: uid, State: state, Search: search}
