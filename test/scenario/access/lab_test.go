@@ -83,6 +83,7 @@ func startLab(t *testing.T, names ...string) *lab {
 type replica struct {
 	*lab
 	name, log, kubeconfig string
+	disturbed             bool                 // somebody else writes its nodes while it does
 	process               *scenario.Autoscaler // nil if it does not run or has ended before it was healthy
 }
 
