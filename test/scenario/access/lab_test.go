@@ -54,6 +54,7 @@ func startLab(t *testing.T, names ...string) *lab {
 	binary, err := scenario.BuildAutoscaler(t.Context(), dir)
 	require.NoError(t, err)
 	env, err := scenario.Start(t.Context(), scenario.Options{Dir: dir, Binary: binary, Progress: os.Stderr,
+		LeaseRenewal: time.Minute, // no node is lost here, and eighty leases would keep the API server busy
 		// Kubernetes streams the objects of a list in answers to watch, if it knows how to. Older releases answer to list.
 		FeatureGates: map[string]bool{"WatchList": false}})
 	require.NoError(t, err)
