@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -154,6 +155,9 @@ func TestCommandBlocksRun(t *testing.T) {
 // installs begins a command that installs the autoscaler.
 var installs = regexp.MustCompile(`(?m)^(helm install|kubectl apply -k)`)
 
+// helmPath asks the go command, which takes a second, once.
+var helmPath = sync.OnceValues(func() (string, error) { return chart.Helm(context.Background(), root, "v4") })
+
 func newReader(t *testing.T) *reader {
 	t.Helper()
 	r := &reader{bin: t.TempDir()}
@@ -170,7 +174,7 @@ func newReader(t *testing.T) *reader {
 	t.Cleanup(func() { r.stop(t) })
 	require.NoError(t, r.aws.Attach(r.cluster.Client()))
 	installDevicePlugin(t, r.cluster.Client())
-	helm, err := chart.Helm(t.Context(), root, "v4")
+	helm, err := helmPath()
 	require.NoError(t, err)
 	for name, path := range map[string]string{"kubectl": r.cluster.Kubectl(), "helm": helm} {
 		require.NoError(t, os.Symlink(path, filepath.Join(r.bin, name)))
