@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
-	"github.com/asg-autoscaler/asg-autoscaler/test/repo/chart"
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -58,7 +57,7 @@ var concerns = regexp.MustCompile(`(?m)^(export|helm (install|upgrade)|kubectl a
 
 // Every way of the documents leads to an image that somebody has pushed, and to an account that its role trusts.
 func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
-	helm, err := chart.Helm(t.Context(), root, "v4")
+	helm, err := helmPath()
 	require.NoError(t, err)
 	programs, err := controlplane.Build(t.Context(), os.Stderr)
 	require.NoError(t, err)

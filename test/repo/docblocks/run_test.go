@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,9 +24,13 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
@@ -114,6 +119,7 @@ var segmentEnd = regexp.MustCompile(`[|>;&]`)
 // A reader of the documents has programs, a cluster, an account and a copy of the repository.
 type reader struct {
 	cluster *controlplane.Cluster
+	objects dynamic.Interface // of the cluster
 	aws     *fakeaws.Server
 	dir     string // of the copy, where the blocks run
 	bin     string
@@ -149,11 +155,17 @@ func TestCommandBlocksRun(t *testing.T) {
 // installs begins a command that installs the autoscaler.
 var installs = regexp.MustCompile(`(?m)^(helm install|kubectl apply -k)`)
 
+// helmPath asks the go command, which takes a second, once.
+var helmPath = sync.OnceValues(func() (string, error) { return chart.Helm(context.Background(), root, "v4") })
+
 func newReader(t *testing.T) *reader {
 	t.Helper()
 	r := &reader{bin: t.TempDir()}
 	r.log = filepath.Join(r.bin, "autoscaler.log")
 	r.cluster = controlplane.StartFor(t, controlplane.Options{})
+	var err error
+	r.objects, err = dynamic.NewForConfig(r.cluster.RESTConfig())
+	require.NoError(t, err)
 	config, err := fakeaws.LoadConfig(filepath.Join("testdata", "account.yaml"))
 	require.NoError(t, err)
 	r.aws, err = fakeaws.Start(context.Background(), config)
@@ -162,7 +174,7 @@ func newReader(t *testing.T) *reader {
 	t.Cleanup(func() { r.stop(t) })
 	require.NoError(t, r.aws.Attach(r.cluster.Client()))
 	installDevicePlugin(t, r.cluster.Client())
-	helm, err := chart.Helm(t.Context(), root, "v4")
+	helm, err := helmPath()
 	require.NoError(t, err)
 	for name, path := range map[string]string{"kubectl": r.cluster.Kubectl(), "helm": helm} {
 		require.NoError(t, os.Symlink(path, filepath.Join(r.bin, name)))
@@ -335,13 +347,56 @@ func (r *reader) stop(t *testing.T) {
 	assert.NoError(t, r.scaler.Wait(), "the autoscaler ended")
 }
 
-// forget removes the objects that the blocks of a document have made in the cluster, so that no document depends on another one.
+// forgotten are the kinds that documents make in kube-system and in no namespace, and then those that they make in default.
+var forgotten = []struct {
+	namespace, group, version string
+	kinds                     []string
+}{
+	{"kube-system", "apps", "v1", []string{"deployments"}},
+	{"kube-system", "", "v1", []string{"serviceaccounts", "services"}},
+	{"kube-system", "policy", "v1", []string{"poddisruptionbudgets"}},
+	{"kube-system", "rbac.authorization.k8s.io", "v1", []string{"roles", "rolebindings"}},
+	{"", "rbac.authorization.k8s.io", "v1", []string{"clusterroles", "clusterrolebindings"}},
+	{"default", "apps", "v1", []string{"deployments", "statefulsets"}},
+	{"default", "batch", "v1", []string{"jobs"}},
+}
+
+// forget removes the objects that the blocks of a document have made in the cluster, so that no document depends on another one. Helm alone
+// is a process, and only where a block has installed something with it.
 func (r *reader) forget(t *testing.T) {
-	const kinds = "deployment,serviceaccount,service,poddisruptionbudget,role,rolebinding,clusterrole,clusterrolebinding"
-	out, err := r.bash(t, `
-helm list --all-namespaces --no-headers | awk NF | while read -r name namespace rest; do helm uninstall "$name" --namespace "$namespace"; done
-kubectl get `+kinds+` --namespace kube-system --output name | { grep autoscaler || true; } | xargs --no-run-if-empty kubectl delete --namespace kube-system
-kubectl delete deployments,statefulsets,jobs --all --namespace default
-`)
-	require.NoErrorf(t, err, "%s", out)
+	releases, err := r.cluster.Client().CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{LabelSelector: "owner=helm"})
+	require.NoError(t, err)
+	if len(releases.Items) > 0 {
+		out, err := r.bash(t, `helm list --all-namespaces --no-headers | awk NF | while read -r name namespace rest; do helm uninstall "$name" --namespace "$namespace"; done`)
+		require.NoErrorf(t, err, "%s", out)
+	}
+	for _, f := range forgotten {
+		for _, kind := range f.kinds {
+			r.remove(t, r.objects.Resource(schema.GroupVersionResource{Group: f.group, Version: f.version, Resource: kind}).Namespace(f.namespace),
+				func(name string) bool { return f.namespace == "default" || strings.Contains(name, "autoscaler") })
+		}
+	}
+}
+
+// remove deletes the objects, and waits until they are gone.
+func (r *reader) remove(t *testing.T, objects dynamic.ResourceInterface, chosen func(name string) bool) {
+	deletes := metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)} // kubectl's
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		left, err := objects.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		found := false
+		for _, object := range left.Items {
+			if !chosen(object.GetName()) {
+				continue
+			}
+			found = true
+			if err := objects.Delete(ctx, object.GetName(), deletes); err != nil && !apierrors.IsNotFound(err) {
+				return false, err
+			}
+		}
+		return !found, nil
+	})
+	require.NoError(t, err)
 }

@@ -15,9 +15,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -36,10 +40,11 @@ const (
 
 // A lab is a cluster with an AWS account, in which each replica has its namespace, ServiceAccount, roles, lease, group and queue.
 type lab struct {
-	env    *scenario.Env
-	dir    string
-	client kubernetes.Interface
-	asgctl string // its path
+	env     *scenario.Env
+	dir     string
+	client  kubernetes.Interface
+	dynamic dynamic.Interface
+	asgctl  string // its path
 }
 
 // startLab starts one with a group of two nodes, and a queue, for each name. The nodes of a group have the label team=<name>.
@@ -49,6 +54,7 @@ func startLab(t *testing.T, names ...string) *lab {
 	binary, err := scenario.BuildAutoscaler(t.Context(), dir)
 	require.NoError(t, err)
 	env, err := scenario.Start(t.Context(), scenario.Options{Dir: dir, Binary: binary, Progress: os.Stderr,
+		LeaseRenewal: time.Minute, // no node is lost here, and eighty leases would keep the API server busy
 		// Kubernetes streams the objects of a list in answers to watch, if it knows how to. Older releases answer to list.
 		FeatureGates: map[string]bool{"WatchList": false}})
 	require.NoError(t, err)
@@ -76,13 +82,16 @@ func startLab(t *testing.T, names ...string) *lab {
 	require.NoError(t, err)
 	asgctl := filepath.Join(dir, "asgctl")
 	require.NoError(t, os.Symlink(binary, asgctl)) // the autoscaler is asgctl under this name
-	return &lab{env: env, dir: dir, client: env.Cluster.Client(), asgctl: asgctl}
+	objects, err := dynamic.NewForConfig(env.Cluster.RESTConfig())
+	require.NoError(t, err)
+	return &lab{env: env, dir: dir, client: env.Cluster.Client(), dynamic: objects, asgctl: asgctl}
 }
 
 // A replica is an autoscaler with a namespace, group and queue of its name.
 type replica struct {
 	*lab
 	name, log, kubeconfig string
+	disturbed             bool                 // somebody else writes its nodes while it does
 	process               *scenario.Autoscaler // nil if it does not run or has ended before it was healthy
 }
 
@@ -198,10 +207,15 @@ func (r *replica) nodes(t *testing.T, want int) []corev1.Node {
 	return ready
 }
 
-// apply applies objects in the replica's namespace.
+// apply applies objects in the replica's namespace, as kubectl does, which would read all schemas of the API server each time.
 func (r *replica) apply(t *testing.T, objects ...string) {
-	_, err := r.env.Cluster.RunKubectl(t.Context(), strings.Join(objects, "\n---\n"), "apply", "--namespace="+r.name, "-f", "-")
-	require.NoError(t, err)
+	for _, text := range objects {
+		var object unstructured.Unstructured
+		require.NoError(t, yaml.Unmarshal([]byte(text), &object.Object), text)
+		resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
+		_, err := r.dynamic.Resource(resource).Namespace(r.name).Apply(t.Context(), object.GetName(), &object, metav1.ApplyOptions{FieldManager: "test", Force: true})
+		require.NoError(t, err, text)
+	}
 }
 
 // awaitRunning waits until the pod runs.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -24,7 +25,7 @@ func everythingIsUsed(t *testing.T, l *lab) {
 	keepsThePlan(t, r)
 	t.Parallel()
 	r.provisioningRequests(t)
-	r.disturbNodes(t)
+	r.disturbed = true
 	r.scales(t, "--expander=priority,least-waste", "--enable-provisioning-requests", "--capacity-quotas-enabled",
 		"--capacity-buffer-controller-enabled", "--capacity-buffer-pod-injection-enabled",
 		"--record-duplicated-events") // otherwise an event is repeated, which is a patch, after five minutes only
@@ -68,8 +69,10 @@ func (r *replica) awaitUsed(t *testing.T, g grants, except func(atom) bool) {
 func (r *replica) scales(t *testing.T, flags ...string) {
 	nodes := r.nodes(t, 2)
 	r.apply(t, r.pod("first", nodes[0].Name, "200m"), r.pod("second", nodes[1].Name, "200m"))
+	calm := r.disturb(t, nodes...)
 	r.start(t, flags...)
 	r.awaitDesired(t, 1)
+	calm()
 
 	r.apply(t, r.pod("large", "", "1800m"), r.pod("too-large", "", "100"))
 	r.awaitRunning(t, "large")
@@ -89,28 +92,36 @@ spec: {minAvailable: 1, selector: {matchLabels: {app: held}}}`)
 	r.awaitRunning(t, "held")
 	_, err := r.env.Cluster.RunKubectl(t.Context(), "", "wait", "--namespace="+r.name, "pdb/held", "--for=jsonpath={.status.expectedPods}=1", "--timeout=30s")
 	require.NoError(t, err)
+	r.disturb(t, node)
 	r.interrupt(t, node)
 }
 
-// disturbNodes writes the replica's nodes again and again until the test ends, so that the autoscaler's own writes conflict.
-func (r *replica) disturbNodes(t *testing.T) {
+// disturbance is the pause between two writes of a node. A loop takes longer from its look at a node to its write.
+const disturbance = 50 * time.Millisecond
+
+// disturb writes the nodes of a disturbed replica again and again, so that the autoscaler's own writes conflict. Each watch of nodes carries
+// every write, so it ends with calm, with the last of the nodes, or with the test.
+func (r *replica) disturb(t *testing.T, nodes ...corev1.Node) (calm func()) {
+	if !r.disturbed {
+		return func() {}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for n := 0; ctx.Err() == nil; n++ {
-			nodes, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: "team=" + r.name})
-			if err != nil {
-				continue
-			}
-			for _, node := range nodes.Items {
-				patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"written":"%d"}}}`, n)
-				_, _ = r.client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, metav1.PatchOptions{}) // it may be gone
-			}
-			time.Sleep(20 * time.Millisecond)
+		there := slices.Clone(nodes)
+		for n := 0; len(there) > 0 && ctx.Err() == nil; n++ {
+			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"written":"%d"}}}`, n)
+			there = slices.DeleteFunc(there, func(node corev1.Node) bool {
+				_, err := r.client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+				return apierrors.IsNotFound(err)
+			})
+			time.Sleep(disturbance)
 		}
 	}()
-	t.Cleanup(func() { cancel(); <-ended })
+	calm = func() { cancel(); <-ended }
+	t.Cleanup(calm)
+	return calm
 }
 
 // provisioningRequests makes a request, and one that was provisioned years ago.
