@@ -300,9 +300,9 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 const (
 	// Up to bindTime after the cordon, kube-scheduler may still bind a pod to the node, because it had chosen the node before.
 	bindTime = time.Second
-	// leaveTime is how long load balancers may take until they send no more through the node. The core waits as long after its taint
-	// (its default of --node-delete-delay-after-taint).
-	leaveTime = 5 * time.Second
+	// leaveTime is how long load balancers may take until they send no more through the node. An ALB took 17 s
+	// (aws-node-termination-handler, issue 316).
+	leaveTime = 20 * time.Second
 )
 
 func (h *Handler) plan(j *job) drain.Plan {

@@ -334,7 +334,7 @@ func warning(instance string, at time.Time) string {
 
 func (w *world) wait(what string, so func() bool) {
 	w.t.Helper()
-	w.within(30*time.Second, what, so)
+	w.within(time.Minute, what, so)
 }
 
 // within looks after every pause, or 500 times within a long limit.

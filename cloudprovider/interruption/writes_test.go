@@ -84,8 +84,8 @@ func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
 		hangs int32 // updates
 		limit time.Duration
 	}{
-		{"once", 1, 15 * time.Second},
-		{"always", 1000, 40 * time.Second},
+		{"once", 1, 30 * time.Second},
+		{"always", 1000, 55 * time.Second},
 	} {
 		t.Run(tt.name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {
 			c := &hanging{Interface: w.cluster}
