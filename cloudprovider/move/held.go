@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
@@ -129,13 +128,13 @@ func (r *round) groupProven(group string) bool {
 func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
 		r.unready = map[string]bool{}
-		templates := map[string]string{} // of Deployments
+		templates := map[string]string{} // of Deployments and Rollouts
 		for _, pod := range r.Waiting {
 			r.unready[workload(pod)] = true
 		}
 		for _, n := range slices.Concat(r.Nodes, r.Starting, r.Beside) {
 			for _, pod := range r.leaving(n) {
-				of, hash := workload(pod), pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+				of, hash := workload(pod), nodemeta.TemplateHash(pod)
 				if pod.DeletionTimestamp != nil && hash != "" { // the rollout may have ended
 					continue
 				}

@@ -18,6 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
@@ -161,6 +162,17 @@ func TestWhichNodesMove(t *testing.T) {
 			return []*corev1.Pod{p}
 		}
 	}
+	argo := func(f *fleet) { // has all pods be of Argo Rollouts
+		for i, pods := range f.nodes {
+			f.nodes[i].Pods = func() []*corev1.Pod {
+				list := pods.Pods()
+				for _, p := range list {
+					p.Labels = map[string]string{"rollouts-pod-template-hash": nodemeta.TemplateHash(p)}
+				}
+				return list
+			}
+		}
+	}
 	for _, tt := range []struct {
 		name    string
 		budgets []string
@@ -184,6 +196,8 @@ func TestWhichNodesMove(t *testing.T) {
 		{name: "a workload that has not settled", fleet: func(f *fleet) { f.node("a-1", old, "web"); unsettled(f, "b-1") },
 			want: "a-1 held: rollout"},
 		{name: "a Deployment with pods of two templates", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "ReplicaSet", "80") },
+			want: "a-1 held: rollout"},
+		{name: "an Argo Rollout with pods of two templates", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "ReplicaSet", "80"); argo(f) },
 			want: "a-1 held: rollout"},
 		{name: "a Deployment with pods of one template", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "ReplicaSet", "7f") },
 			want: "a-1 placing"},

@@ -1,10 +1,12 @@
 package nodemeta
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,14 +29,21 @@ func BelongsToNode(pod *corev1.Pod) bool {
 	return static || pod.Annotations[daemonSetPod] == "true"
 }
 
-// Owner returns the pod's controller, the Deployment in the place of its ReplicaSet. Both are empty for a pod without one.
+// TemplateHash tells the pods of a Deployment's templates apart, or of an Argo Rollout's. It is empty for other pods.
+func TemplateHash(pod *corev1.Pod) string {
+	return cmp.Or(pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey], pod.Labels["rollouts-pod-template-hash"])
+}
+
+// Owner returns the pod's controller, the Deployment (or Rollout) in the place of its ReplicaSet. Both are empty for a pod without one.
 func Owner(pod *corev1.Pod) (kind, name string) {
 	c := metav1.GetControllerOfNoCopy(pod)
 	if c == nil {
 		return "", ""
 	}
-	if hash := pod.Labels["pod-template-hash"]; hash != "" && c.Kind == "ReplicaSet" {
-		if name, found := strings.CutSuffix(c.Name, "-"+hash); found {
+	if hash := TemplateHash(pod); hash != "" && c.Kind == "ReplicaSet" {
+		if name, found := strings.CutSuffix(c.Name, "-"+hash); found && pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] == "" {
+			return "Rollout", name
+		} else if found {
 			return "Deployment", name
 		}
 	}
