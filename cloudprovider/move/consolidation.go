@@ -146,15 +146,16 @@ func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	}
 }
 
-// MayGo reports whether the pods of a node have been there for long enough, none has come for one that was evicted within once, and no
-// plan has failed on the node.
+// MayGo reports whether the pods of a node have been there for long enough, none is a Job's, whose work would begin anew, none has come for one
+// that was evicted within once, and no plan has failed on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
 	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {
 		return false
 	}
 	return !slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
-		return !nodemeta.BelongsToNode(p) && now.Sub(p.CreationTimestamp.Time) < settled
+		kind, _ := nodemeta.Owner(p)
+		return kind == "Job" || !nodemeta.BelongsToNode(p) && now.Sub(p.CreationTimestamp.Time) < settled
 	})
 }
 

@@ -30,8 +30,12 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 		{"created once the other one has ended", 6 * time.Minute, 30 * time.Minute, false},
 		{"there before the move", -20 * time.Minute, time.Minute, true},
 		{"too young", 10 * time.Minute, 15 * time.Minute, false},
+		{"a Job's", -20 * time.Minute, time.Minute, false},
 	} {
 		c, n, at := &Consolidate{}, on("b", now.Add(tt.created)), now.Add(tt.after)
+		if tt.name == "a Job's" {
+			n.Pods()[0].OwnerReferences[0].Kind = "Job"
+		}
 		c.Began(on("a", now.Add(-time.Hour)).Pods(), now)
 		c.See([]Node{n}, at)
 		assert.Equalf(t, tt.may, c.MayGo(n, 10*time.Minute, at), "%s: may go", tt.name)
