@@ -6,6 +6,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,8 +33,9 @@ type round struct {
 	stuck   map[types.UID]bool      // pods that Stuck was called with
 	owners  map[types.UID]bool
 
-	forcing      bool // budgets no longer count
-	mayNotDelete bool // the API server forbids us to delete pods
+	forcing      bool        // budgets no longer count
+	mayNotDelete bool        // the API server forbids us to delete pods
+	unmarked     atomic.Bool // the API server forbids us to mark pods, or does not answer
 }
 
 func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
