@@ -107,9 +107,8 @@ func (r *round) settle(ctx context.Context) {
 
 // look finds the pods that are still to move. Where the cache shows none it asks the API server, because the cache may be
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
-func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
-	var err error
-	pods := slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
+func (r *round) look(ctx context.Context, deadline time.Time) (pods []*corev1.Pod, err error) {
+	pods = slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
 			var cancel context.CancelFunc
