@@ -699,7 +699,7 @@ func TestWebhookThatGuardsOnePodLeavesOthersToForce(t *testing.T) {
 
 // By this condition a Job's podFailurePolicy ignores the pod. An eviction gives it, a deletion does not.
 var disruption = corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByInterruption",
-	Message: "Node node is about to go and the pod could not be evicted, so the autoscaler deletes it"}
+	Message: "Node node is about to go and the pod could not be evicted"}
 
 // condition returns what the pod says about its disruption.
 func (c *cluster) condition(t *testing.T, name string) (found corev1.PodCondition) {
@@ -715,7 +715,7 @@ func (c *cluster) condition(t *testing.T, name string) (found corev1.PodConditio
 
 func TestForcedPodIsMarkedFirst(t *testing.T) {
 	evicted := corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI"}
-	stale := corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionFalse, Reason: "EvictionByEvictionAPI"}
+	stale := corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionFalse}
 	for _, tt := range []struct {
 		name    string
 		has     []corev1.PodCondition
@@ -723,21 +723,31 @@ func TestForcedPodIsMarkedFirst(t *testing.T) {
 		patches int
 	}{
 		{"a pod", nil, disruption, 1},
+		{"ReplicaSet", nil, corev1.PodCondition{}, 0},
+		{"Job", nil, disruption, 1},
 		{"a pod that stayed after an eviction", []corev1.PodCondition{stale, {Type: corev1.PodReady, Status: corev1.ConditionTrue}}, disruption, 1},
 		{"a pod whose eviction was half done", []corev1.PodCondition{evicted}, evicted, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCluster(t, pod("a", grace(60), func(p *corev1.Pod) { p.Status.Conditions = tt.has }))
+				c := newCluster(t, pod("a", grace(60), func(p *corev1.Pod) {
+					p.Status.Conditions = tt.has
+					p.OwnerReferences = []metav1.OwnerReference{{Kind: tt.name, Name: "of", UID: "of", Controller: ptr.To(true)}}
+				}))
 				var atDeletion corev1.PodCondition
 				c.Refuse = func(r *http.Request, call podserver.Call) error {
-					if call.Verb == "delete" {
+					switch call.Verb {
+					case "patch":
+						time.Sleep(900 * time.Millisecond)
+						return nil
+					case "delete":
 						atDeletion = c.condition(t, "a")
+						assert.Equal(t, int64(10-tt.patches), call.Grace, "the grace that is left")
 					}
 					return budget()(r, call)
 				}
 				forced := in(110 * time.Second)
-				assert.Equal(t, drain.Result{Forced: 1}, c.drained(t, warned()).Result)
+				assert.Equal(t, 1, c.drained(t, warned()).Forced, "deleted pods")
 				if tt.patches > 0 {
 					assert.WithinDuration(t, forced, atDeletion.LastTransitionTime.Time, time.Second, "the time of the mark")
 				}

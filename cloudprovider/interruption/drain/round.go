@@ -36,6 +36,7 @@ type round struct {
 	forcing      bool        // budgets no longer count
 	mayNotDelete bool        // the API server forbids us to delete pods
 	unmarked     atomic.Bool // the API server forbids us to mark pods, or does not answer
+	markUntil    time.Time   // the rest of the time is for deletions alone
 }
 
 func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
@@ -63,6 +64,7 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 		before := r.forcing
 		r.forcing = !r.mayNotDelete && !p.Force.IsZero() && !now.Before(p.Force)
 		if r.forcing && !before { // deletions must not wait for evictions
+			r.markUntil = now.Add(p.Deadline.Sub(now) / 4)
 			endEvictions()
 			r.settle(ctx)
 			evictions = calls // for pods that we may not delete
