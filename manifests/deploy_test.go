@@ -93,13 +93,13 @@ func TestGuideNamesWhatToReplaceInTheDeployments(t *testing.T) {
 	}
 }
 
-// No role of these files allows nominations, and rbac-optional.yaml says what to change for them.
+// No role of these files is for nominations, though the one of interruptions allows them, and rbac-optional.yaml says what to change for them.
 func TestDeploymentsDoNotNominate(t *testing.T) {
 	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml"} {
 		command := deployment(t, name).Spec.Template.Spec.Containers[0].Command
 		assert.Truef(t, slices.Contains(command, "--asg-nominate=off"), "%s nominates: %q", name, command)
 	}
-	for _, name := range []string{"deploy/rbac.yaml", "deploy/rbac-plugin.yaml", "deploy/rbac-interruption.yaml"} {
+	for _, name := range []string{"deploy/rbac.yaml", "deploy/rbac-plugin.yaml"} {
 		assert.NotContainsf(t, read(t, name), "pods/status", "%s allows nominations", name)
 	}
 }

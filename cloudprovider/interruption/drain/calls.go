@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
@@ -45,11 +47,40 @@ func (d *Drainer) evict(ctx context.Context, pod *corev1.Pod) error {
 }
 
 // delete deletes the pod against its budget, with the shorter of its own grace and the time that is left.
-func (d *Drainer) delete(ctx context.Context, pod *corev1.Pod, deadline time.Time) error {
-	left := int64(deadline.Sub(d.Clock.Now()) / time.Second)
+func (r *round) delete(ctx context.Context, pod *corev1.Pod, deadline time.Time) error {
+	r.mark(ctx, pod)
+	left := int64(deadline.Sub(r.Clock.Now()) / time.Second)
 	grace := max(1, min(left, ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, left)))
-	return once(ctx, deleteTime, d.Client.CoreV1().RESTClient().Delete().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
+	return once(ctx, deleteTime, r.Client.CoreV1().RESTClient().Delete().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
 		Body(&metav1.DeleteOptions{GracePeriodSeconds: &grace, Preconditions: &metav1.Preconditions{UID: &pod.UID}}))
+}
+
+// mark gives the pod the condition that an eviction gives, by which a Job's podFailurePolicy ignores the pod. Controllers with replicas ask for no
+// condition. It is tried once, because the deletion waits for it. Where that was forbidden or not answered, the drain marks no further pod.
+func (r *round) mark(ctx context.Context, pod *corev1.Pod) {
+	now, within := r.Clock.Now(), min(markTime, r.markUntil.Sub(r.Clock.Now()))
+	of := metav1.GetControllerOfNoCopy(pod)
+	if r.unmarked.Load() || within <= 0 || of != nil && slices.Contains([]string{"ReplicaSet", "StatefulSet", "ReplicationController"}, of.Kind) ||
+		slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+		}) {
+		return
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"uid":%q},"status":{"conditions":[{"type":%q,"status":"True","reason":"DeletionByInterruption",`+
+		`"lastTransitionTime":%q,"message":"Node %s is about to go and the pod could not be evicted"}]}}`,
+		pod.UID, corev1.DisruptionTarget, now.UTC().Format(time.RFC3339), pod.Spec.NodeName)
+	err := once(ctx, within, r.Client.CoreV1().RESTClient().Patch(types.StrategicMergePatchType).
+		Namespace(pod.Namespace).Resource("pods").Name(pod.Name).SubResource("status").Body(patch))
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	inVain := strings.Contains(err.Error(), "cannot patch resource") || errors.Is(err, context.DeadlineExceeded)
+	if log := klog.FromContext(ctx); inVain && !r.unmarked.Swap(true) {
+		log.Info("Pods are deleted without the condition DisruptionTarget, so Jobs may count them as failed", "reason", err.Error(),
+			"remedy", "if it is forbidden, grant patch on pods/status (manifests/deploy/rbac-interruption.yaml)")
+	} else {
+		log.V(2).Info("Could not mark a pod before its deletion", "pod", klog.KObj(pod), "err", err)
+	}
 }
 
 // once makes the call within its time, without retries.
@@ -109,9 +140,7 @@ func (r *round) record(ctx context.Context, o outcome) {
 
 // reportStuck reports a stuck pod once. It skips calls that our own rate limit holds back.
 func (r *round) reportStuck(pod *corev1.Pod, err error) {
-	var status apierrors.APIStatus
-	answered := errors.As(err, &status) || errors.Is(err, context.DeadlineExceeded)
-	if answered && !r.stuck[pod.UID] {
+	if (errors.As(err, new(apierrors.APIStatus)) || errors.Is(err, context.DeadlineExceeded)) && !r.stuck[pod.UID] {
 		r.stuck[pod.UID] = true
 		r.Stuck(pod, err)
 	}

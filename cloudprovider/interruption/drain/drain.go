@@ -35,8 +35,8 @@ const (
 	// pkg/registry/core/pod/storage/eviction.go, EvictionsRetry). A request that ends earlier uses up the budget for two
 	// minutes without moving the pod. Two webhooks that hang delay it by twenty seconds, by their default.
 	evictTime = 22 * time.Second
-	// deleteTime bounds one deletion, listTime one list of a node's pods.
-	deleteTime, listTime = 10 * time.Second, 10 * time.Second
+	// deleteTime bounds one deletion, listTime one list of a node's pods, and markTime what may delay a deletion.
+	deleteTime, listTime, markTime = 10 * time.Second, 10 * time.Second, time.Second
 )
 
 // Plan bounds a drain. Drain asks for it again at every look, because it may change meanwhile.

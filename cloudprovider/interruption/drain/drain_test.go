@@ -1,11 +1,13 @@
 package drain_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
@@ -430,7 +434,7 @@ func TestPanicDelaysOnePodAlone(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t, pod("a", grace(0)), pod("b", grace(0)))
 			c.Refuse = func(_ *http.Request, call podserver.Call) error {
-				if call.Pod == "a" && c.times(verb, "a") <= 12 {
+				if call.Pod == "a" && call.Verb == verb && c.times(verb, "a") <= 12 {
 					panic("a fault")
 				}
 				return nil
@@ -628,8 +632,8 @@ func TestPodWithTheSameNameIsSpared(t *testing.T) {
 				}
 				assert.Equal(t, journey{Took: time.Second}, c.drained(t, plan))
 				object, err := c.Tracker.Get(podserver.Pods, "default", "db-0")
-				assert.Truef(t, err == nil && object.(*corev1.Pod).DeletionTimestamp == nil,
-					"the pod of the same name on another node was ended, error %v", err)
+				assert.Truef(t, err == nil && object.(*corev1.Pod).DeletionTimestamp == nil && len(object.(*corev1.Pod).Status.Conditions) == 0,
+					"the pod of the same name on another node was ended or marked, error %v", err)
 				assert.True(t, len(c.Calls()) != 0, "nothing was asked: the test proves nothing")
 			})
 		})
@@ -693,6 +697,126 @@ func TestWebhookThatGuardsOnePodLeavesOthersToForce(t *testing.T) {
 	})
 }
 
+// By this condition a Job's podFailurePolicy ignores the pod. An eviction gives it, a deletion does not.
+var disruption = corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByInterruption",
+	Message: "Node node is about to go and the pod could not be evicted"}
+
+// condition returns what the pod says about its disruption.
+func (c *cluster) condition(t *testing.T, name string) (found corev1.PodCondition) {
+	object, err := c.Tracker.Get(podserver.Pods, "default", name)
+	require.NoError(t, err)
+	for _, is := range object.(*corev1.Pod).Status.Conditions {
+		if is.Type == corev1.DisruptionTarget {
+			found = is
+		}
+	}
+	return found
+}
+
+func TestForcedPodIsMarkedFirst(t *testing.T) {
+	evicted := corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI"}
+	stale := corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionFalse}
+	for _, tt := range []struct {
+		name    string
+		has     []corev1.PodCondition
+		want    corev1.PodCondition
+		patches int
+	}{
+		{"a pod", nil, disruption, 1},
+		{"ReplicaSet", nil, corev1.PodCondition{}, 0},
+		{"Job", nil, disruption, 1},
+		{"a pod that stayed after an eviction", []corev1.PodCondition{stale, {Type: corev1.PodReady, Status: corev1.ConditionTrue}}, disruption, 1},
+		{"a pod whose eviction was half done", []corev1.PodCondition{evicted}, evicted, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, pod("a", grace(60), func(p *corev1.Pod) {
+					p.Status.Conditions = tt.has
+					p.OwnerReferences = []metav1.OwnerReference{{Kind: tt.name, Name: "of", UID: "of", Controller: ptr.To(true)}}
+				}))
+				var atDeletion corev1.PodCondition
+				c.Refuse = func(r *http.Request, call podserver.Call) error {
+					switch call.Verb {
+					case "patch":
+						time.Sleep(900 * time.Millisecond)
+						return nil
+					case "delete":
+						atDeletion = c.condition(t, "a")
+						assert.Equal(t, int64(10-tt.patches), call.Grace, "the grace that is left")
+					}
+					return budget()(r, call)
+				}
+				forced := in(110 * time.Second)
+				assert.Equal(t, 1, c.drained(t, warned()).Forced, "deleted pods")
+				if tt.patches > 0 {
+					assert.WithinDuration(t, forced, atDeletion.LastTransitionTime.Time, time.Second, "the time of the mark")
+				}
+				atDeletion.LastTransitionTime = metav1.Time{}
+				assert.Empty(t, cmp.Diff(tt.want, atDeletion), "the condition at the deletion")
+				assert.Equal(t, tt.patches, c.times("patch", "a"), "patches")
+			})
+		})
+	}
+}
+
+// Each drain asks anew: the permission may have been granted meanwhile. Ten pods are asked for at once.
+func TestPodsThatCannotBeMarkedAreDeletedAllTheSame(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		refuse  func(*http.Request) error
+		patches int           // of 25 pods
+		delay   time.Duration // of the last deletion
+	}{
+		{"without the permission", func(*http.Request) error {
+			time.Sleep(10 * time.Millisecond)
+			return apierrors.NewForbidden(podserver.Pods.GroupResource(), "a", errors.New(`User "us" cannot patch resource "pods/status"`))
+		}, 10, 10 * time.Millisecond},
+		{"unanswered", hang, 10, time.Second},
+		{"a webhook guards them", func(*http.Request) error {
+			return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusForbidden,
+				Reason: metav1.StatusReasonForbidden, Message: `admission webhook "guard" denied the request: no`}}
+		}, 25, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t)
+				c.Refuse = func(r *http.Request, call podserver.Call) error {
+					if call.Verb == "patch" {
+						return tt.refuse(r)
+					}
+					return budget()(r, call)
+				}
+				d := c.drainer()
+				for _, round := range []string{"first", "second"} {
+					for n := range 25 {
+						c.add(t, pod(fmt.Sprint(round, "-", n), grace(5)))
+					}
+					before, force := len(c.Calls()), in(100*time.Second)
+					plan := drain.Plan{Force: force, Deadline: in(110 * time.Second)}
+					var log bytes.Buffer
+					ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
+					result, err := d.Drain(ctx, on("node"), func() drain.Plan { return plan })
+					require.NoError(t, err)
+					assert.Equal(t, drain.Result{Forced: 25}, result, "the %s drain", round)
+					patches, last := 0, time.Time{}
+					for _, call := range c.Calls()[before:] {
+						switch call.Verb {
+						case "patch":
+							patches++
+						case "delete":
+							last = call.At
+							assert.Equal(t, int64(5), call.Grace, "the grace of pod %s", call.Pod)
+						}
+					}
+					assert.Equal(t, tt.patches < 25, strings.Count(log.String(), "grant patch on pods/status") == 1, "the log says so once:\n%s", log.String())
+					assert.Equal(t, tt.patches, patches, "patches of the %s drain", round)
+					assert.Equal(t, tt.delay, last.Sub(force), "delay of the last deletion in the %s drain", round)
+				}
+			})
+		})
+	}
+}
+
 func TestDrainStopsWithItsContext(t *testing.T) {
 	for _, hanging := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -722,7 +846,8 @@ func TestPodsAreAskedOnceUntilTheyAnswer(t *testing.T) {
 				plan.Force = in(0)
 			}
 			c.drained(t, plan)
-			assert.Equalf(t, 1, len(c.Calls()), "forced %v: times asked, want the slow pod once, and the one that ends already not at all", forced)
+			asked := slices.DeleteFunc(c.Calls(), func(call podserver.Call) bool { return call.Verb == "patch" })
+			assert.Lenf(t, asked, 1, "forced %v: times asked, want the slow pod once, and the one that ends already not at all", forced)
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,8 +33,10 @@ type round struct {
 	stuck   map[types.UID]bool      // pods that Stuck was called with
 	owners  map[types.UID]bool
 
-	forcing      bool // budgets no longer count
-	mayNotDelete bool // the API server forbids us to delete pods
+	forcing      bool        // budgets no longer count
+	mayNotDelete bool        // the API server forbids us to delete pods
+	unmarked     atomic.Bool // the API server forbids us to mark pods, or does not answer
+	markUntil    time.Time   // the rest of the time is for deletions alone
 }
 
 func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
@@ -61,6 +64,7 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 		before := r.forcing
 		r.forcing = !r.mayNotDelete && !p.Force.IsZero() && !now.Before(p.Force)
 		if r.forcing && !before { // deletions must not wait for evictions
+			r.markUntil = now.Add(p.Deadline.Sub(now) / 4)
 			endEvictions()
 			r.settle(ctx)
 			evictions = calls // for pods that we may not delete
@@ -105,9 +109,8 @@ func (r *round) settle(ctx context.Context) {
 
 // look finds the pods that are still to move. Where the cache shows none it asks the API server, because the cache may be
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
-func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
-	var err error
-	pods := slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
+func (r *round) look(ctx context.Context, deadline time.Time) (pods []*corev1.Pod, err error) {
+	pods = slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
 			var cancel context.CancelFunc

@@ -235,6 +235,8 @@ func TestFaultsInTheCluster(t *testing.T) {
 			want: "system:serviceaccount:kube-system:cluster-autoscaler: it may not create pods/eviction", next: "kubectl apply -f manifests/deploy/rbac.yaml"},
 		{name: "role of interruptions", check: "rbac", then: func(t *testing.T, s *site) { s.withoutAccess(t, account+"-interruption", "delete", "pods") },
 			want: "it may not delete pods", next: "kubectl apply -f manifests/deploy/rbac-interruption.yaml"},
+		{name: "role of interruptions of an older release", check: "rbac", then: func(t *testing.T, s *site) { s.withoutAccess(t, account+"-interruption", "patch", "pods/status") },
+			want: "it may not patch pods/status", next: "kubectl apply -f manifests/deploy/rbac-interruption.yaml"},
 		{name: "another account without roles", check: "rbac", args: []string{"--service-account", "other"},
 			want: "it may not get, list, watch, update nodes", next: "kubectl auth can-i get nodes --as system:serviceaccount:kube-system:other"},
 		{name: "group at its maximum", check: "limits", account: func(c *fakeaws.Config) { quoted(c, "web").Max = 2 },

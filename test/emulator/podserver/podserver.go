@@ -18,6 +18,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
@@ -26,9 +28,9 @@ import (
 // Pods is the resource in the tracker.
 var Pods = corev1.SchemeGroupVersion.WithResource("pods")
 
-// Call is one eviction or deletion of a pod.
+// Call is one eviction, deletion or patch of the status of a pod.
 type Call struct {
-	Verb  string // "evict" or "delete"
+	Verb  string // "evict", "delete" or "patch"
 	Pod   string
 	UID   string // the precondition
 	Grace int64  // in seconds, -1 for the pod's own
@@ -38,7 +40,7 @@ type Call struct {
 // Server serves pods. Set its functions before the first request. They may be nil.
 type Server struct {
 	Tracker clienttesting.ObjectTracker
-	// Refuse returns why a pod may not be evicted or deleted, or nil. It may block until the request ends.
+	// Refuse returns why a pod may not be evicted, deleted or patched, or nil. It may block until the request ends.
 	Refuse func(request *http.Request, call Call) error
 	// RefuseList returns why pods cannot be listed.
 	RefuseList func() error
@@ -112,6 +114,8 @@ func (s *Server) serve(r *http.Request) (any, error) {
 			return nil, err
 		}
 		return s.end(r, "delete", words[3], words[5], &options)
+	case r.Method == http.MethodPatch && len(words) == 7 && words[6] == "status" && r.Header.Get("Content-Type") == string(types.StrategicMergePatchType):
+		return s.patch(r, words[3], words[5], body)
 	}
 	return nil, fmt.Errorf("podserver does not serve %s %s", r.Method, r.URL)
 }
@@ -148,23 +152,56 @@ func (s *Server) end(r *http.Request, verb, namespace, name string, o *metav1.De
 	if o != nil && o.Preconditions != nil && o.Preconditions.UID != nil {
 		call.UID = string(*o.Preconditions.UID)
 	}
+	pod, err := s.take(r, namespace, call)
+	if err != nil {
+		return nil, err
+	}
+	return &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess}, s.terminate(pod, call.Grace)
+}
+
+// patch changes the pod's status by a strategic merge.
+func (s *Server) patch(r *http.Request, namespace, name string, body []byte) (any, error) {
+	var precondition metav1.PartialObjectMetadata
+	if err := json.Unmarshal(body, &precondition); err != nil {
+		return nil, err
+	}
+	pod, err := s.take(r, namespace, Call{Verb: "patch", Pod: name, UID: string(precondition.UID), At: time.Now()})
+	if err != nil {
+		return nil, err
+	}
+	before, err := json.Marshal(pod)
+	if err != nil {
+		return nil, err
+	}
+	after, err := strategicpatch.StrategicMergePatch(before, body, pod)
+	if err != nil {
+		return nil, err
+	}
+	patched := &corev1.Pod{}
+	if err := json.Unmarshal(after, patched); err != nil {
+		return nil, err
+	}
+	patched.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+	return patched, s.Tracker.Update(Pods, patched, namespace)
+}
+
+// take notes the call, and returns a copy of the pod if the call may change it.
+func (s *Server) take(r *http.Request, namespace string, call Call) (*corev1.Pod, error) {
 	s.mu.Lock()
 	s.calls = append(s.calls, call)
 	s.mu.Unlock()
-	object, err := s.Tracker.Get(Pods, namespace, name)
+	object, err := s.Tracker.Get(Pods, namespace, call.Pod)
 	if err != nil {
 		return nil, err
 	}
 	pod := object.(*corev1.Pod).DeepCopy()
 	if call.UID != "" && call.UID != string(pod.UID) {
-		return nil, apierrors.NewConflict(Pods.GroupResource(), name, errors.New("the UID in the precondition does not match"))
+		return nil, apierrors.NewConflict(Pods.GroupResource(), call.Pod, errors.New("the UID in the precondition does not match"))
 	}
 	if s.Refuse != nil {
-		if err := s.Refuse(r, call); err != nil {
-			return nil, err
-		}
+		return pod, s.Refuse(r, call)
 	}
-	return &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess}, s.terminate(pod, call.Grace)
+	return pod, nil
 }
 
 // terminate removes the pod after its grace in seconds. -1 is its own grace.

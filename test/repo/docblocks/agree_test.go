@@ -44,7 +44,8 @@ type installation struct {
 	deployments []appsv1.Deployment
 	accounts    map[string]map[string]string // annotations, by namespace/name
 	subjects    []rbacv1.Subject
-	nominates   bool // a role has the rule
+	patches     bool // a role has the rule of nominations
+	deletes     bool // a role has the rules of interruptions, of which that rule is one
 	pushed      []string
 	roles       map[string]madeRole // by name
 	associated  map[string]string   // roles by namespace/ServiceAccount
@@ -183,9 +184,10 @@ func (i *installation) take(t *testing.T, text string) {
 	case "ClusterRole":
 		var role rbacv1.ClusterRole
 		read(&role)
-		i.nominates = i.nominates || slices.ContainsFunc(role.Rules, func(rule rbacv1.PolicyRule) bool {
-			return slices.Contains(rule.Resources, "pods/status") && slices.Contains(rule.Verbs, "patch")
-		})
+		for _, rule := range role.Rules {
+			i.patches = i.patches || slices.Contains(rule.Resources, "pods/status") && slices.Contains(rule.Verbs, "patch")
+			i.deletes = i.deletes || slices.Contains(rule.Resources, "pods") && slices.Contains(rule.Verbs, "delete")
+		}
 	case "RoleBinding", "ClusterRoleBinding":
 		var binding rbacv1.RoleBinding // a ClusterRoleBinding has the same fields
 		read(&binding)
@@ -219,7 +221,8 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 				on = value != "off"
 			}
 		}
-		assert.Truef(t, on == i.nominates, "Deployment %s nominates: %t, and its roles allow it: %t", d.Name, on, i.nominates)
+		assert.Truef(t, i.patches == (on || i.deletes), "Deployment %s nominates: %t, it deletes pods: %t, and its roles allow patches of their status: %t",
+			d.Name, on, i.deletes, i.patches)
 		account := d.Namespace + "/" + d.Spec.Template.Spec.ServiceAccountName
 		annotations, ok := i.accounts[account]
 		assert.Truef(t, ok,

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
@@ -19,7 +20,7 @@ import (
 // grants are the rules of a ClusterRole and of a Role in the autoscaler's namespace.
 type grants struct{ cluster, namespace []rbacv1.PolicyRule }
 
-// parseGrants collects the rules of all roles in a list of YAML documents.
+// parseGrants collects the rules of all roles in a list of YAML documents, each once.
 func parseGrants(t *testing.T, documents string) grants {
 	var g grants
 	for document := range strings.SplitSeq(documents, "\n---\n") {
@@ -33,7 +34,18 @@ func parseGrants(t *testing.T, documents string) grants {
 		}
 	}
 	require.True(t, len(g.cluster) != 0, "no ClusterRole")
-	return g
+	return grants{distinct(g.cluster), distinct(g.namespace)}
+}
+
+// distinct leaves out the rules that an earlier one equals.
+func distinct(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
+	var once []rbacv1.PolicyRule
+	for _, rule := range rules {
+		if !slices.ContainsFunc(once, func(other rbacv1.PolicyRule) bool { return equality.Semantic.DeepEqual(rule, other) }) {
+			once = append(once, rule)
+		}
+	}
+	return once
 }
 
 // shipped are the rules of the named files in manifests/deploy.

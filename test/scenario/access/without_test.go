@@ -50,6 +50,8 @@ var removals = []removal{
 	{name: "left-pods", resource: "pods", verb: "get", prepare: twoPods, log: `Failed to check pod.*cannot get resource \\?"pods\\?"`, then: removesNone},
 	{name: "deletions", resource: "pods", verb: "delete", prepare: heldPod,
 		log: `Could not ask a pod to leave its node.*cannot delete resource`, then: losesThePod},
+	{name: "marks", resource: "pods/status", verb: "patch", prepare: heldPod,
+		log: `Pods are deleted without the condition DisruptionTarget.*cannot patch resource`, then: deletesThePod},
 	{name: "events", resource: "events", verb: "create", log: `Server rejected event`, then: removesNodes},
 	{name: "new-lease", resource: "leases", verb: "create", log: `Error initially creating lease lock.*cannot create resource`, then: neverLeads},
 	{name: "lease", resource: "leases", verb: "get", log: `Error retrieving lease lock.*cannot get resource`, then: neverLeads},
