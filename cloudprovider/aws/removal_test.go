@@ -23,6 +23,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -185,4 +186,94 @@ func TestRemovalIsLookedAtAgainWhenItsBatchEnds(t *testing.T) {
 	})
 	assert.Equal(t, 2, w.deleteAtOnce("a", nodes), "removals fail, want those of a node without its taint and of one that registered anew")
 	assert.Equal(t, [3]bool{true, true, false}, [3]bool{w.IsMember(kept), w.IsMember(anew), w.IsMember(goes)}, "members")
+}
+
+const ebsVolume = "kubernetes.io/csi/ebs.csi.aws.com^vol-0123456789abcdef0"
+
+// Kubernetes detaches no volume that the last status of a kubelet has in use, for 6 minutes after its node is gone.
+func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
+	release := func(w world, n *corev1.Node) {
+		n.Status.VolumesInUse = nil
+		w.Cluster.Put(t, n)
+	}
+	for _, tt := range []struct {
+		name   string
+		before time.Duration // since the deletion, when the node still stays
+		then   func(w world, n *corev1.Node)
+		after  time.Duration
+		err    string
+	}{
+		{"they are released", 0, release, 0, ""},
+		{"the last moment", aws.VolumesShown - time.Second, release, 0, ""},
+		{"they are not released", aws.VolumesShown - time.Second, nil, time.Second, ""},
+		{"the node is gone", 0, func(w world, n *corev1.Node) { w.Cluster.Drop(t, n) }, 0, ""},
+		{"kubelet is lost", 0, func(w world, n *corev1.Node) {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+			w.Cluster.Put(t, n)
+		}, 0, ""},
+		{"somebody takes the taint off meanwhile", 0, func(w world, n *corev1.Node) {
+			n.Spec.Taints = nil
+			release(w, n)
+		}, 0, taints.ToBeDeletedTaint},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := clocktesting.NewFakeClock(time.Now())
+			w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 3, 5, nil), func(_ *asg.Options, o *aws.Options) { o.Clock = clock })}
+			var nodes []*corev1.Node
+			for _, n := range w.Nodes("a") {
+				nodes = append(nodes, tainted(n, time.Now()))
+			}
+			none, released, holds := nodes[0], nodes[1], nodes[2]
+			for _, n := range nodes[1:] {
+				n.Status.VolumesInUse = []corev1.UniqueVolumeName{ebsVolume}
+			}
+			w.Cluster.Put(t, nodes...)
+			require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{none}), "deletion of a node that never had a volume")
+			require.False(t, w.IsMember(none), "a node that never had a volume stays")
+
+			done := make(chan error, 1)
+			go func() { done <- w.NodeGroup("a").DeleteNodes([]*corev1.Node{released, holds}) }() // they wait together
+			time.Sleep(aws.VolumesPoll)
+			clock.Step(tt.before)
+			release(w, released.DeepCopy())
+			time.Sleep(3 * aws.VolumesPoll)
+			require.Truef(t, w.IsMember(released) && w.IsMember(holds), "the nodes do not stay for %v", tt.before)
+			if tt.then != nil {
+				tt.then(w, holds.DeepCopy())
+			}
+			var err error
+			for waits := true; waits; {
+				select {
+				case err = <-done:
+					waits = false
+				case <-time.After(2 * aws.VolumesPoll):
+					clock.Step(tt.after)
+				}
+			}
+			if tt.err != "" {
+				assert.ErrorContains(t, err, tt.err)
+			} else {
+				assert.NoError(t, err)
+			}
+			assert.False(t, w.IsMember(released), "the node with released volumes stays")
+			assert.Equal(t, tt.err != "", w.IsMember(holds), "the node stays")
+		})
+	}
+}
+
+// The next leader removes the node.
+func TestWaitForVolumesEndsWithTheProcess(t *testing.T) {
+	ended := make(chan error, 1)
+	t.Run("process", func(t *testing.T) {
+		w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil)).restartedWith(func(_ *asg.Options, o *aws.Options) {
+			o.Clock = clocktesting.NewFakeClock(time.Now()) // which stands still
+		})
+		n := tainted(w.Nodes("a")[0], time.Now())
+		n.Status.VolumesInUse = []corev1.UniqueVolumeName{ebsVolume}
+		w.Cluster.Put(t, n)
+		go func() { ended <- w.NodeGroup("a").DeleteNodes([]*corev1.Node{n}) }()
+		time.Sleep(3 * aws.VolumesPoll)
+		require.True(t, w.IsMember(n), "the node stays meanwhile")
+	})
+	assert.ErrorContains(t, <-ended, "the autoscaler is stopping")
 }
