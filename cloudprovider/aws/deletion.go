@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/klog/v2"
 
@@ -22,9 +21,8 @@ import (
 // its own, so that the deletions of one loop come within milliseconds, or with pods of DaemonSets to evict a little later.
 const gatherFor = 200 * time.Millisecond
 
-// A deletion waits volumesShown at most until no volume is in use. Kubelet unmounts the device of a volume after its pod is gone, and says so with
-// its next status, every 10 s by default (nodeStatusUpdateFrequency). The bound is two statuses. A volume in use stays attached for 6 minutes
-// after its node is gone, and the pod that needs it waits (ReconcilerMaxWaitForUnmountDuration, both of Kubernetes 1.35).
+// volumesShown is two statuses of a kubelet (nodeStatusUpdateFrequency). The next one says that it has unmounted a volume. Otherwise the
+// volume stays attached for 6 minutes after its node is gone (ReconcilerMaxWaitForUnmountDuration, both of Kubernetes 1.35).
 const volumesPoll, volumesShown = 200 * time.Millisecond, 20 * time.Second
 
 func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string) error {
@@ -50,39 +48,24 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 	return errors.Join(err, replaceErr)
 }
 
-// DeleteNodes terminates the nodes' instances, those of the same moment by one call, and withdraws placeholder instances. It waits for the volumes
-// of nodes that the core did not make up. The core's loop calls it for the others alone.
+// DeleteNodes terminates the nodes' instances once their volumes are free, by one call for a moment, and withdraws placeholder instances.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	if unregistered(nodes) {
 		return n.remove(nodes, n.provider.cache.Terminate)
 	}
 	p := n.provider
 	return n.remove(nodes, func(_ context.Context, group string, ids []string) error {
-		p.untilReleased(nodes)
+		for began := p.clock.Now(); slices.ContainsFunc(nodes, p.registered.usesVolumes) && p.ctx.Err() == nil; <-p.clock.After(volumesPoll) {
+			if p.clock.Since(began) >= volumesShown {
+				klog.FromContext(p.ctx).Info("Waited in vain for volumes in use on nodes to terminate", "nodes", klog.KObjSlice(nodes))
+				break
+			}
+		}
 		// It waits for other writes to the group whatever the caller's context says, because the node would get new pods.
 		return p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor, func(id string) error {
 			at := slices.IndexFunc(nodes, func(n *corev1.Node) bool { return nodemeta.InstanceOf(n) == id })
 			return p.registered.mayEnd(p.ctx, id, nodes[at], time.Time{}, 0)
 		})
-	})
-}
-
-// untilReleased waits until no volume is in use on the nodes. A kubelet that is lost will say nothing more.
-func (p *Provider) untilReleased(nodes []*corev1.Node) {
-	began, nodes := p.clock.Now(), slices.Clone(nodes)
-	lost := func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown
-	}
-	_ = wait.PollUntilContextCancel(p.ctx, volumesPoll, true, func(context.Context) (bool, error) {
-		nodes = slices.DeleteFunc(nodes, func(n *corev1.Node) bool {
-			now, err := p.registered.nodes.Get(n.Name)
-			return err != nil || len(now.Status.VolumesInUse) == 0 || slices.ContainsFunc(now.Status.Conditions, lost)
-		})
-		over := len(nodes) > 0 && p.clock.Since(began) >= volumesShown
-		if over {
-			klog.FromContext(p.ctx).Info("Waited in vain for volumes in use on nodes to terminate", "nodes", klog.KObjSlice(nodes))
-		}
-		return over || len(nodes) == 0, nil
 	})
 }
 

@@ -196,6 +196,7 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 		n.Status.VolumesInUse = nil
 		w.Cluster.Put(t, n)
 	}
+	const most, moment = aws.VolumesShown, aws.VolumesPoll
 	for _, tt := range []struct {
 		name   string
 		before time.Duration // since the deletion, when the node still stays
@@ -203,18 +204,18 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 		after  time.Duration
 		err    string
 	}{
-		{"they are released", 0, release, 0, ""},
-		{"the last moment", aws.VolumesShown - time.Second, release, 0, ""},
-		{"they are not released", aws.VolumesShown - time.Second, nil, time.Second, ""},
-		{"the node is gone", 0, func(w world, n *corev1.Node) { w.Cluster.Drop(t, n) }, 0, ""},
-		{"kubelet is lost", 0, func(w world, n *corev1.Node) {
-			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+		{"they are released", moment, release, moment, ""},
+		{"they are released at the last moment", most - moment, release, moment, ""},
+		{"they are not released", most - moment, func(world, *corev1.Node) {}, moment, ""},
+		{"the node is gone", moment, func(w world, n *corev1.Node) { w.Cluster.Drop(t, n) }, moment, ""},
+		{"kubelet is lost", moment, func(w world, n *corev1.Node) {
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoExecute})
 			w.Cluster.Put(t, n)
-		}, 0, ""},
-		{"somebody takes the taint off meanwhile", 0, func(w world, n *corev1.Node) {
+		}, moment, ""},
+		{"somebody takes the taint off meanwhile", moment, func(w world, n *corev1.Node) {
 			n.Spec.Taints = nil
 			release(w, n)
-		}, 0, taints.ToBeDeletedTaint},
+		}, moment, taints.ToBeDeletedTaint},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clock := clocktesting.NewFakeClock(time.Now())
@@ -233,23 +234,15 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 
 			done := make(chan error, 1)
 			go func() { done <- w.NodeGroup("a").DeleteNodes([]*corev1.Node{released, holds}) }() // they wait together
-			time.Sleep(aws.VolumesPoll)
-			clock.Step(tt.before)
+			waits := func() { w.waitWhile("nothing waits", func() bool { return !clock.HasWaiters() }) }
+			waits()
 			release(w, released.DeepCopy())
-			time.Sleep(3 * aws.VolumesPoll)
+			clock.Step(tt.before)
+			waits()
 			require.Truef(t, w.IsMember(released) && w.IsMember(holds), "the nodes do not stay for %v", tt.before)
-			if tt.then != nil {
-				tt.then(w, holds.DeepCopy())
-			}
-			var err error
-			for waits := true; waits; {
-				select {
-				case err = <-done:
-					waits = false
-				case <-time.After(2 * aws.VolumesPoll):
-					clock.Step(tt.after)
-				}
-			}
+			tt.then(w, holds.DeepCopy())
+			clock.Step(tt.after)
+			err := <-done
 			if tt.err != "" {
 				assert.ErrorContains(t, err, tt.err)
 			} else {
@@ -264,16 +257,17 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 // The next leader removes the node.
 func TestWaitForVolumesEndsWithTheProcess(t *testing.T) {
 	ended := make(chan error, 1)
+	var stop time.Time
 	t.Run("process", func(t *testing.T) {
-		w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil)).restartedWith(func(_ *asg.Options, o *aws.Options) {
-			o.Clock = clocktesting.NewFakeClock(time.Now()) // which stands still
-		})
+		w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 		n := tainted(w.Nodes("a")[0], time.Now())
 		n.Status.VolumesInUse = []corev1.UniqueVolumeName{ebsVolume}
 		w.Cluster.Put(t, n)
 		go func() { ended <- w.NodeGroup("a").DeleteNodes([]*corev1.Node{n}) }()
-		time.Sleep(3 * aws.VolumesPoll)
+		time.Sleep(time.Second)
 		require.True(t, w.IsMember(n), "the node stays meanwhile")
+		stop = time.Now()
 	})
 	assert.ErrorContains(t, <-ended, "the autoscaler is stopping")
+	assert.Less(t, time.Since(stop), aws.VolumesShown/2, "time until the wait is over")
 }

@@ -43,7 +43,7 @@ func Trim(object any) (any, error) {
 	case *corev1.Pod:
 		trimSpec(&o.Spec)
 		trimStatus(o)
-		if unmounts(o) {
+		if _, said := o.Annotations[daemonset.EnableDsEvictionKey]; !said && unmounts(o) {
 			metav1.SetMetaDataAnnotation(&o.ObjectMeta, daemonset.EnableDsEvictionKey, "false")
 		}
 		alike.share(o)
@@ -65,15 +65,12 @@ func Trim(object any) (any, error) {
 	return stripManagedFields(object)
 }
 
-// unmounts reports whether other pods of the node may need the pod until their volumes are unmounted. The core would evict it together with them
-// (podsToEvict, read 2026-11), unless its operator says otherwise. A driver of volumes or claims registers with kubelet in a directory of the
-// host. A pod that nobody creates again, such as one of Mountpoint for S3, is itself a mount.
+// unmounts reports whether kubelet may unmount other pods' volumes only while the pod runs. The core would evict it together with them. Drivers of volumes
+// and claims register with kubelet in a directory of the host. A pod that nobody creates again is itself a mount, such as Mountpoint for S3's.
 func unmounts(pod *corev1.Pod) bool {
-	_, said := pod.Annotations[daemonset.EnableDsEvictionKey]
-	return !said && nodemeta.BelongsToNode(pod) && (metav1.GetControllerOfNoCopy(pod) == nil ||
-		slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
-			return v.HostPath != nil && strings.Contains(v.HostPath.Path, "/plugins_registry")
-		}))
+	return nodemeta.BelongsToNode(pod) && (metav1.GetControllerOfNoCopy(pod) == nil || slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.HostPath != nil && strings.Contains(v.HostPath.Path, "/plugins_registry")
+	}))
 }
 
 // trimSpec drops the fields of a pod or of a template that only a kubelet needs. Ports, resources and volumes decide on which nodes the pod
