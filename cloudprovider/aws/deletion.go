@@ -21,6 +21,10 @@ import (
 // its own, so that the deletions of one loop come within milliseconds, or with pods of DaemonSets to evict a little later.
 const gatherFor = 200 * time.Millisecond
 
+// volumesShown is two statuses of a kubelet (nodeStatusUpdateFrequency). The next one says that it has unmounted a volume. Otherwise the
+// volume stays attached for 6 minutes after its node is gone (ReconcilerMaxWaitForUnmountDuration, both of Kubernetes 1.35).
+const volumesPoll, volumesShown = 200 * time.Millisecond, 20 * time.Second
+
 func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string) error {
 	err := p.cache.Terminate(ctx, name, ids)
 	partial, some := errors.AsType[*asg.TerminationError](err)
@@ -44,13 +48,19 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 	return errors.Join(err, replaceErr)
 }
 
-// DeleteNodes terminates the nodes' instances, those of the same moment by one call, and withdraws placeholder instances.
+// DeleteNodes terminates the nodes' instances once their volumes are free, by one call for a moment, and withdraws placeholder instances.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	if unregistered(nodes) {
 		return n.remove(nodes, n.provider.cache.Terminate)
 	}
 	p := n.provider
 	return n.remove(nodes, func(_ context.Context, group string, ids []string) error {
+		for began := p.clock.Now(); slices.ContainsFunc(nodes, p.registered.usesVolumes) && p.ctx.Err() == nil; <-p.clock.After(volumesPoll) {
+			if p.clock.Since(began) >= volumesShown {
+				klog.FromContext(p.ctx).Info("Waited in vain for volumes in use on nodes to terminate", "nodes", klog.KObjSlice(nodes))
+				break
+			}
+		}
 		// It waits for other writes to the group whatever the caller's context says, because the node would get new pods.
 		return p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor, func(id string) error {
 			at := slices.IndexFunc(nodes, func(n *corev1.Node) bool { return nodemeta.InstanceOf(n) == id })

@@ -26,6 +26,12 @@ const (
 	MaxDeleted = maxDeleted
 )
 
+// Times of a removal.
+const (
+	VolumesPoll  = volumesPoll
+	VolumesShown = volumesShown
+)
+
 // Types that tests look at alone.
 type (
 	GroupNodeFacts  = groupNodeFacts

@@ -207,3 +207,9 @@ func (r *registeredNodes) tainted(ctx context.Context, node *corev1.Node, patien
 	}
 	return node
 }
+
+// usesVolumes reports whether a volume is in use on the node. A kubelet that is lost will say nothing more.
+func (r *registeredNodes) usesVolumes(node *corev1.Node) bool {
+	now, err := r.nodes.Get(node.Name)
+	return err == nil && len(now.Status.VolumesInUse) > 0 && !taints.HasTaint(now, corev1.TaintNodeUnreachable)
+}

@@ -23,6 +23,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -185,4 +186,88 @@ func TestRemovalIsLookedAtAgainWhenItsBatchEnds(t *testing.T) {
 	})
 	assert.Equal(t, 2, w.deleteAtOnce("a", nodes), "removals fail, want those of a node without its taint and of one that registered anew")
 	assert.Equal(t, [3]bool{true, true, false}, [3]bool{w.IsMember(kept), w.IsMember(anew), w.IsMember(goes)}, "members")
+}
+
+const ebsVolume = "kubernetes.io/csi/ebs.csi.aws.com^vol-0123456789abcdef0"
+
+// Kubernetes detaches no volume that the last status of a kubelet has in use, for 6 minutes after its node is gone.
+func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
+	release := func(w world, n *corev1.Node) {
+		n.Status.VolumesInUse = nil
+		w.Cluster.Put(t, n)
+	}
+	const most, moment = aws.VolumesShown, aws.VolumesPoll
+	for _, tt := range []struct {
+		name   string
+		before time.Duration // since the deletion, when the node still stays
+		then   func(w world, n *corev1.Node)
+		after  time.Duration
+		err    string
+	}{
+		{"they are released", moment, release, moment, ""},
+		{"they are released at the last moment", most - moment, release, moment, ""},
+		{"they are not released", most - moment, func(world, *corev1.Node) {}, moment, ""},
+		{"the node is gone", moment, func(w world, n *corev1.Node) { w.Cluster.Drop(t, n) }, moment, ""},
+		{"kubelet is lost", moment, func(w world, n *corev1.Node) {
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoExecute})
+			w.Cluster.Put(t, n)
+		}, moment, ""},
+		{"somebody takes the taint off meanwhile", moment, func(w world, n *corev1.Node) {
+			n.Spec.Taints = nil
+			release(w, n)
+		}, moment, taints.ToBeDeletedTaint},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := clocktesting.NewFakeClock(time.Now())
+			w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 3, 5, nil), func(_ *asg.Options, o *aws.Options) { o.Clock = clock })}
+			var nodes []*corev1.Node
+			for _, n := range w.Nodes("a") {
+				nodes = append(nodes, tainted(n, time.Now()))
+			}
+			none, released, holds := nodes[0], nodes[1], nodes[2]
+			for _, n := range nodes[1:] {
+				n.Status.VolumesInUse = []corev1.UniqueVolumeName{ebsVolume}
+			}
+			w.Cluster.Put(t, nodes...)
+			require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{none}), "deletion of a node that never had a volume")
+			require.False(t, w.IsMember(none), "a node that never had a volume stays")
+
+			done := make(chan error, 1)
+			go func() { done <- w.NodeGroup("a").DeleteNodes([]*corev1.Node{released, holds}) }() // they wait together
+			waits := func() { w.waitWhile("nothing waits", func() bool { return !clock.HasWaiters() }) }
+			waits()
+			release(w, released.DeepCopy())
+			clock.Step(tt.before)
+			waits()
+			require.Truef(t, w.IsMember(released) && w.IsMember(holds), "the nodes do not stay for %v", tt.before)
+			tt.then(w, holds.DeepCopy())
+			clock.Step(tt.after)
+			err := <-done
+			if tt.err != "" {
+				assert.ErrorContains(t, err, tt.err)
+			} else {
+				assert.NoError(t, err)
+			}
+			assert.False(t, w.IsMember(released), "the node with released volumes stays")
+			assert.Equal(t, tt.err != "", w.IsMember(holds), "the node stays")
+		})
+	}
+}
+
+// The next leader removes the node.
+func TestWaitForVolumesEndsWithTheProcess(t *testing.T) {
+	ended := make(chan error, 1)
+	var stop time.Time
+	t.Run("process", func(t *testing.T) {
+		w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
+		n := tainted(w.Nodes("a")[0], time.Now())
+		n.Status.VolumesInUse = []corev1.UniqueVolumeName{ebsVolume}
+		w.Cluster.Put(t, n)
+		go func() { ended <- w.NodeGroup("a").DeleteNodes([]*corev1.Node{n}) }()
+		time.Sleep(time.Second)
+		require.True(t, w.IsMember(n), "the node stays meanwhile")
+		stop = time.Now()
+	})
+	assert.ErrorContains(t, <-ended, "the autoscaler is stopping")
+	assert.Less(t, time.Since(stop), aws.VolumesShown/2, "time until the wait is over")
 }

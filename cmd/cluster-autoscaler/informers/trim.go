@@ -3,6 +3,7 @@ package informers
 import (
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"weak"
 
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -22,7 +24,7 @@ import (
 var stripManagedFields = cache.TransformStripManagedFields()
 
 // Trim trims an object in place. It is the transform of an informer. It takes off what only the core and the adapters may note on their copies: a
-// node's kubelet can annotate the Node, and a pod's owner the pod.
+// node's kubelet can annotate the Node, and a pod's owner the pod. It annotates pods that the core's drain is to leave.
 func Trim(object any) (any, error) {
 	if o, err := meta.Accessor(object); err == nil {
 		annotations := o.GetAnnotations()
@@ -41,6 +43,9 @@ func Trim(object any) (any, error) {
 	case *corev1.Pod:
 		trimSpec(&o.Spec)
 		trimStatus(o)
+		if _, said := o.Annotations[daemonset.EnableDsEvictionKey]; !said && unmounts(o) {
+			metav1.SetMetaDataAnnotation(&o.ObjectMeta, daemonset.EnableDsEvictionKey, "false")
+		}
 		alike.share(o)
 	case *corev1.Node:
 		o.Status.Images = nil // image locality only ranks nodes, which no simulation asks for
@@ -58,6 +63,14 @@ func Trim(object any) (any, error) {
 		trimSpec(&o.Spec.Template.Spec)
 	}
 	return stripManagedFields(object)
+}
+
+// unmounts reports whether kubelet may unmount other pods' volumes only while the pod runs. The core would evict it together with them. Drivers of volumes
+// and claims register with kubelet in a directory of the host. A pod that nobody creates again is itself a mount, such as Mountpoint for S3's.
+func unmounts(pod *corev1.Pod) bool {
+	return nodemeta.BelongsToNode(pod) && (metav1.GetControllerOfNoCopy(pod) == nil || slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.HostPath != nil && strings.Contains(v.HostPath.Path, "/plugins_registry")
+	}))
 }
 
 // trimSpec drops the fields of a pod or of a template that only a kubelet needs. Ports, resources and volumes decide on which nodes the pod

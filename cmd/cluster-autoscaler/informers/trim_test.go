@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -141,6 +142,42 @@ func TestNotesOfAdaptersAreTakenOff(t *testing.T) {
 	trimmed(t, &corev1.Pod{ObjectMeta: meta()}, &corev1.Pod{ObjectMeta: want})
 	trimmed(t, &storagev1.CSINode{ObjectMeta: meta()}, &storagev1.CSINode{ObjectMeta: want})
 	trimmed(t, &resourceapi.ResourceSlice{ObjectMeta: meta()}, &resourceapi.ResourceSlice{ObjectMeta: want})
+}
+
+// Kubelet unmounts no volume whose driver is gone.
+func TestDriversOfVolumesAreNotEvictedWithThePodsThatNeedThem(t *testing.T) {
+	of := func(kind string) []metav1.OwnerReference {
+		return []metav1.OwnerReference{{Kind: kind, Name: "a", Controller: new(true)}}
+	}
+	files := func(path string) []corev1.Volume {
+		return []corev1.Volume{{Name: "files", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}}}
+	}
+	const registry, perNode = "/var/lib/kubelet/plugins_registry/", "cluster-autoscaler.kubernetes.io/daemonset-pod"
+	for _, tt := range []struct {
+		name        string
+		owner       []metav1.OwnerReference
+		volumes     []corev1.Volume
+		annotations map[string]string
+		evicted     bool
+	}{
+		{"a driver", of("DaemonSet"), files(registry), nil, false},
+		{"its operator says true", of("DaemonSet"), files(registry), map[string]string{daemonset.EnableDsEvictionKey: "true"}, true},
+		{"its operator says false", of("DaemonSet"), nil, map[string]string{daemonset.EnableDsEvictionKey: "false"}, false},
+		{"an agent", of("DaemonSet"), files("/var/log"), map[string]string{"note": "b"}, true},
+		{"a device plugin", of("DaemonSet"), files("/var/lib/kubelet/device-plugins"), nil, true},
+		{"Mountpoint for S3", nil, nil, map[string]string{perNode: "true"}, false},
+		{"an agent of another kind of DaemonSet", of("ExtendedDaemonSetReplicaSet"), nil, map[string]string{perNode: "true"}, true},
+		{"a Deployment's", of("ReplicaSet"), files(registry), nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: tt.owner, Annotations: tt.annotations}, Spec: corev1.PodSpec{Volumes: tt.volumes}}
+			for range 2 { // an informer may trim an object again
+				_, err := Trim(pod)
+				require.NoError(t, err)
+			}
+			assert.Equal(t, tt.evicted, len(daemonset.PodsToEvict([]*corev1.Pod{pod}, true)) > 0, "the core's drain evicts it, if it is a DaemonSet's")
+		})
+	}
 }
 
 func TestNodeKeepsAllThatIsWrittenBack(t *testing.T) {
