@@ -70,10 +70,10 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, type
 	return r, nil
 }
 
-// refused is the error of flags that this program refuses. Flags that nobody typed are another release's.
+// refused is the error of flags that this program refuses. Flags that nobody typed are another release's, or need a file of the pod.
 func refused(err error, typed bool) error {
 	if err = fmt.Errorf("flags of the autoscaler: %w", err); typed {
 		return err
 	}
-	return failure{fmt.Errorf("%w: take asgctl of the autoscaler's release, or correct its Deployment", err)}
+	return failure{fmt.Errorf("%w: take asgctl of the autoscaler's release, or give another value behind --", err)}
 }

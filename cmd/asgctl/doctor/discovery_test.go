@@ -56,6 +56,10 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 		{name: "flags that nobody can read, and others given here", pod: &corev1.Pod{}, flags: running.Flags{"nodes": {"$(GROUPS)"}},
 			given: []string{"asg:tag=b"}, want: []string{"asg:tag=b"}, wanted: "b"},
 		{name: "pods that cannot be read", unread: errors.New("pods is forbidden"), want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", hidden: true},
+		{name: "pods that cannot all be read, one without flags", pod: &corev1.Pod{}, unread: errors.New("a page is missing"), want: ownership.Assumed("main"),
+			wanted: "k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main"},
+		{name: "pods that cannot all be read, one with flags", pod: &corev1.Pod{}, flags: running.Flags{"node-group-auto-discovery": {"asg:tag=a"}},
+			unread: errors.New("a page is missing"), want: []string{"asg:tag=a"}, wanted: "a"},
 		{name: "two autoscalers", unsure: true, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled", hidden: true},
 		{name: "no pod", want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 	} {

@@ -77,7 +77,7 @@ func (in *installation) takeDiscovery() {
 	if in.hidden = slices.ContainsFunc(selects, unknown); len(r.Nodes)+len(r.AutoDiscovery) > 0 {
 		return
 	}
-	in.hidden = in.hidden || elsewhere || in.unsure || in.pods.err != nil
+	in.hidden = in.hidden || elsewhere || in.unsure || in.ours == nil && in.pods.err != nil
 	cluster := ""
 	if in.ours != nil && len(selects) == 0 {
 		network := networkName(in.daemonSets.value)

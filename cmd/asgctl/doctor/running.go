@@ -20,7 +20,7 @@ import (
 const answerTimeout = 15 * time.Second
 
 // checkRunning asks the running autoscaler, because its credentials and its network may not be the caller's. One that does not answer
-// the API server while its pod is Ready is no finding: the API server may not reach the pod.
+// the API server while one of its pods is Ready is no finding: the API server may not reach the pod.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
 	from := in.Running
 	from.Namespace, from.Lease, from.LeaseIn, from.Leading = in.namespace, leaseOf(in.flags), in.leaseNamespace(), true
@@ -28,8 +28,7 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 	limited, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	r, err := running.Read(limited, from)
-	dead := from.URL != "" || in.ours != nil && !podutil.IsPodReady(in.ours)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil && dead {
+	if err != nil && limited.Err() != nil && ctx.Err() == nil && from.URL != "" {
 		c.find("the running autoscaler", fmt.Sprintf("it does not answer within %s", bound), "the request for its /status.json: "+brief(err),
 			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment()))
 		return true

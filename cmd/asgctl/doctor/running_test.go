@@ -3,6 +3,7 @@ package doctor
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -17,7 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
-// The path from the API server to the pod may be blocked. Only a pod that is not Ready says that the autoscaler is dead.
+// The path from the API server to the pod may be blocked. Only the status of all pods says that the autoscaler is dead.
 func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -31,14 +32,24 @@ func TestPodThatTheAPIServerDoesNotReach(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	for ready, findings := range map[corev1.ConditionStatus]int{corev1.ConditionTrue: 0, corev1.ConditionFalse: 1} {
-		t.Run("Ready "+string(ready), func(t *testing.T) {
-			in := &installation{namespace: usualNamespace, ours: &corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}}}}
+	for _, ready := range [][]corev1.ConditionStatus{{corev1.ConditionTrue}, {corev1.ConditionFalse}, {corev1.ConditionFalse, corev1.ConditionTrue}} {
+		t.Run(fmt.Sprint("Ready ", ready), func(t *testing.T) {
+			in, c := &installation{namespace: usualNamespace}, &Check{}
+			for _, status := range ready {
+				pod := ofAccount("a", corev1.Container{})
+				pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, Message: "it crashes"}}
+				in.replicas = append(in.replicas, pod)
+			}
+			in.ours, in.Now = &in.replicas[0], time.Now
 			in.Running.Kubeconfig, in.Timeout = loopback.Kubeconfig(t, server.URL), 4*time.Second
-			c := &Check{}
-			assert.Equal(t, findings == 1, checkRunning(t.Context(), in, c), "looked")
-			assert.Len(t, c.Findings, findings)
-			if findings == 0 && assert.Len(t, c.NotChecked, 1) {
+			dead := !slices.Contains(ready, corev1.ConditionTrue)
+			assert.Equal(t, dead, checkRunning(t.Context(), in, c), "looked")
+			if dead && assert.Len(t, c.Findings, 1) {
+				assert.Empty(t, c.NotChecked)
+				assert.Equal(t, "pod kube-system/a: no pod of the autoscaler is Ready: it crashes", c.Findings[0].Object+": "+c.Findings[0].Problem)
+			}
+			if !dead && assert.Len(t, c.NotChecked, 1) {
+				assert.Empty(t, c.Findings)
 				assert.Contains(t, c.NotChecked[0].Reason, "the API server does not reach port 8085 of pod kube-system/a: a security group")
 			}
 		})

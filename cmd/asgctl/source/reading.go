@@ -123,10 +123,9 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, WrongUse{err}
 	}
-	for flag, err := range map[string]error{"asg-cluster-name": ownership.CheckClusterName(o.ClusterName),
-		"asg-node-group-discovery": o.DiscoveryJoin.Check(), "asg-zonal-groups": o.ZonalGroups.Check()} {
+	for at, err := range []error{ownership.CheckClusterName(o.ClusterName), o.DiscoveryJoin.Check(), o.ZonalGroups.Check()} {
 		if err != nil {
-			return nil, WrongUse{fmt.Errorf("--%s: %w", flag, err)}
+			return nil, WrongUse{fmt.Errorf("--%s: %w", []string{"asg-cluster-name", "asg-node-group-discovery", "asg-zonal-groups"}[at], err)}
 		}
 	}
 	catalogue, err := instancetypes.WithFile(o.InstanceTypesFile)

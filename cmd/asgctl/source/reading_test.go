@@ -97,6 +97,10 @@ func TestAFailureEndsTheReadingAtOnce(t *testing.T) {
 	var wrong WrongUse
 	_, err = Read(t.Context(), Options{Nodes: []string{"x"}})
 	assert.Truef(t, errors.As(err, &wrong), "error = %v, want wrong use", err)
+	for range 20 {
+		_, err = Read(t.Context(), Options{ClusterName: "a b", DiscoveryJoin: "or", ZonalGroups: "some"})
+		require.ErrorContains(t, err, "--asg-cluster-name: ", "the first of several wrong flags is named")
+	}
 }
 
 func TestAnUnreadableAnswerIsAskedForAgain(t *testing.T) {
