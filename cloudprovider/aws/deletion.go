@@ -57,7 +57,7 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	return n.remove(nodes, func(_ context.Context, group string, ids []string) error {
 		for began := p.clock.Now(); slices.ContainsFunc(nodes, p.registered.usesVolumes) && p.ctx.Err() == nil; <-p.clock.After(volumesPoll) {
 			if p.clock.Since(began) >= volumesShown {
-				klog.FromContext(p.ctx).Info("Waited in vain for volumes in use on nodes to terminate", "nodes", klog.KObjSlice(nodes))
+				klog.FromContext(p.ctx).Info("Terminating nodes although volumes are in use on some", "nodes", klog.KObjSlice(nodes))
 				break
 			}
 		}

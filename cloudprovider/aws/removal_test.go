@@ -205,7 +205,7 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 		err    string
 	}{
 		{"they are released", moment, release, moment, ""},
-		{"they are released at the last moment", most - moment, release, moment, ""},
+		{"they are released late", most / 2, release, moment, ""},
 		{"they are not released", most - moment, func(world, *corev1.Node) {}, moment, ""},
 		{"the node is gone", moment, func(w world, n *corev1.Node) { w.Cluster.Drop(t, n) }, moment, ""},
 		{"kubelet is lost", moment, func(w world, n *corev1.Node) {

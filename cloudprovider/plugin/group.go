@@ -96,7 +96,7 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 	case err := <-done:
 		return &protos.NodeGroupDeleteNodesResponse{}, err
 	case <-soon:
-		klog.FromContext(ctx).Info("Answered a deletion before AWS did", "nodeGroup", g.Id(), "nodes", len(nodes))
+		klog.FromContext(ctx).Info("Answered a deletion that is not done yet", "nodeGroup", g.Id(), "nodes", len(nodes))
 		return &protos.NodeGroupDeleteNodesResponse{}, nil
 	}
 }

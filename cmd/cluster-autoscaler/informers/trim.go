@@ -66,10 +66,10 @@ func Trim(object any) (any, error) {
 }
 
 // unmounts reports whether kubelet may unmount other pods' volumes only while the pod runs. The core would evict it together with them. Drivers of volumes
-// and claims register with kubelet in a directory of the host. A pod that nobody creates again is itself a mount, such as Mountpoint for S3's.
+// and claims register with kubelet in a directory of the host. A pod that nobody creates again may be a mount itself, such as Mountpoint for S3's.
 func unmounts(pod *corev1.Pod) bool {
 	return nodemeta.BelongsToNode(pod) && (metav1.GetControllerOfNoCopy(pod) == nil || slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.HostPath != nil && strings.Contains(v.HostPath.Path, "/plugins_registry")
+		return v.HostPath != nil && strings.Contains(v.HostPath.Path, "plugins_registry") // behind / or \
 	}))
 }
 

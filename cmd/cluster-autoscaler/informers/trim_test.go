@@ -161,6 +161,7 @@ func TestDriversOfVolumesAreNotEvictedWithThePodsThatNeedThem(t *testing.T) {
 		evicted     bool
 	}{
 		{"a driver", of("DaemonSet"), files(registry), nil, false},
+		{"a driver on Windows", of("DaemonSet"), files(`C:\var\lib\kubelet\plugins_registry`), nil, false},
 		{"its operator says true", of("DaemonSet"), files(registry), map[string]string{daemonset.EnableDsEvictionKey: "true"}, true},
 		{"its operator says false", of("DaemonSet"), nil, map[string]string{daemonset.EnableDsEvictionKey: "false"}, false},
 		{"an agent", of("DaemonSet"), files("/var/log"), map[string]string{"note": "b"}, true},
