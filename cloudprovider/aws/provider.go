@@ -313,15 +313,15 @@ func (p *Provider) View() *View { return p.view.Load() }
 // Zones returns the look-up of zones' identifiers, see lookup.NewZones.
 func (p *Provider) Zones() *lookup.Cache[string] { return p.zones }
 
-// GroupName returns the name of the Auto Scaling group behind a node group, also behind one that was divided or merged since. An unknown node group
-// has its own name.
+// GroupName returns the name of the Auto Scaling group behind a node group, also after a merge or a division. An unknown one has its own name.
 func (p *Provider) GroupName(nodeGroup string) string {
 	v := p.View()
 	if g := v.Group(nodeGroup); g != nil {
 		return g.Name
 	}
-	if at := strings.LastIndex(nodeGroup, "/"); at > 0 && v.AutoScalingGroup(nodeGroup) == nil && v.AutoScalingGroup(nodeGroup[:at]) != nil {
-		return nodeGroup[:at]
+	at := max(0, strings.LastIndex(nodeGroup, "/"))
+	if g := v.AutoScalingGroup(nodeGroup[:at]); g != nil && v.AutoScalingGroup(nodeGroup) == nil && slices.Contains(g.Zones, nodeGroup[at+1:]) {
+		return g.Name
 	}
 	return nodeGroup
 }

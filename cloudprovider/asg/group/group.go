@@ -194,7 +194,7 @@ func (g *Group) CapacityType() string {
 const reservedOnDemand = "on-demand-capacity-reservation"
 
 // PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation,
-// which the policy or the launch template names.
+// which the policy or a launch template names.
 func (g *Group) PaidAhead() bool {
 	return g.LaunchSpec != nil && g.LaunchSpec.PaidAhead || slices.ContainsFunc(slices.Concat(g.Source.Segments...), func(kind string) bool {
 		return kind != awsmessage.OnDemand && kind != reservedOnDemand

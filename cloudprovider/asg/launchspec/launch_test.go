@@ -194,6 +194,7 @@ func TestCapacityOfOneTemplateCountsForTheGroup(t *testing.T) {
 		{other: LaunchSpec{PaidAhead: true}, want: LaunchSpec{PaidAhead: true}},
 		{other: LaunchSpec{OwnCapacity: true}, want: LaunchSpec{OwnCapacity: true}},
 		{first: LaunchSpec{Reserved: true, PaidAhead: true, OwnCapacity: true}, want: LaunchSpec{Reserved: true, PaidAhead: true, OwnCapacity: true}},
+		{first: LaunchSpec{Tenancy: "default"}, other: LaunchSpec{}, want: LaunchSpec{}},
 		{first: LaunchSpec{Tenancy: "default"}, other: LaunchSpec{Tenancy: "dedicated"}, want: LaunchSpec{Tenancy: "dedicated"}},
 		{first: LaunchSpec{Tenancy: "dedicated"}, other: LaunchSpec{Tenancy: "default"}, want: LaunchSpec{Tenancy: "dedicated"}},
 		{first: LaunchSpec{Tenancy: "dedicated"}, other: LaunchSpec{Tenancy: "host"}, want: LaunchSpec{Tenancy: "host"}},
@@ -202,11 +203,14 @@ func TestCapacityOfOneTemplateCountsForTheGroup(t *testing.T) {
 		r := New(nil, APIs{}, nil, nil)
 		r.templates.entries[plain] = &memoEntry[template]{value: &template{LaunchSpec: tt.first, id: "lt-1", version: "1"}}
 		r.templates.entries[special] = &memoEntry[template]{value: &template{LaunchSpec: tt.other, id: "lt-2", version: "1"}}
-		launch, problems := r.fromTemplates(&Group{Source: Source{Template: plain, Mixed: true, Overrides: []Override{
-			{InstanceType: "m5.large", Weight: 1}, {InstanceType: "p5.48xlarge", Weight: 1, Template: special}}}})
-		require.NotNilf(t, launch, "problems %+v", problems)
-		got := LaunchSpec{Reserved: launch.Reserved, PaidAhead: launch.PaidAhead, OwnCapacity: launch.OwnCapacity, Tenancy: launch.Tenancy}
-		assert.Equalf(t, tt.want, got, "the templates have %+v and %+v", tt.first, tt.other)
+		capacity := func(overrides ...Override) LaunchSpec {
+			launch, problems := r.fromTemplates(&Group{Source: Source{Template: plain, Mixed: true, Overrides: overrides}})
+			require.NotNilf(t, launch, "problems %+v", problems)
+			return LaunchSpec{Reserved: launch.Reserved, PaidAhead: launch.PaidAhead, OwnCapacity: launch.OwnCapacity, Tenancy: launch.Tenancy}
+		}
+		own, others := Override{InstanceType: "m5.large", Weight: 1}, Override{InstanceType: "p5.48xlarge", Weight: 1, Template: special}
+		assert.Equalf(t, tt.want, capacity(own, others), "the templates have %+v and %+v", tt.first, tt.other)
+		assert.Equalf(t, tt.other, capacity(others), "no instance starts from the template with %+v", tt.first)
 		assert.Equal(t, tt.first, r.templates.entries[plain].value.LaunchSpec, "what is known of the first template")
 	}
 }

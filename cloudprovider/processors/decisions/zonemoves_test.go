@@ -213,13 +213,15 @@ func TestNewNodeIsAwaitedAfterItsGroupWasDividedOrMerged(t *testing.T) {
 			rotated(n)
 			w.join(n)
 			w.put(running("pod", "set", "1500m", n.Name))
-			w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldStarting) })
+			awaits := func(n decision.Node) bool { return n.Move != nil && n.Move.Hold == string(move.HeldStarting) }
+			w.untilMove(awaits)
 			tt.change(w)
-			for range 25 {
+			for minute := range 25 {
 				w.Reread()
 				w.at = w.at.Add(time.Minute)
 				w.clock.Step(time.Minute)
-				w.loop()
+				n := w.node(w.loop(), "small-0")
+				require.Truef(t, awaits(n), "move %+v after minute %d, want it to wait for its node", n.Move, minute)
 			}
 			require.Len(t, w.Provider.NodeGroups(), tt.groups)
 			added := slices.DeleteFunc(w.zoneNodes(), func(n *corev1.Node) bool { return w.Provider.NodeGroupName(n) == "small" })

@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
@@ -153,11 +152,7 @@ func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 		return own
 	}
 	best, size := own, 0
-	for _, ng := range view.NodeGroups() {
-		other := ng.(*aws.NodeGroup)
-		if other.AutoScalingGroup() != whole.Name {
-			continue
-		}
+	for _, other := range heirs(p, whole.Name) {
 		g := view.Group(other.Id())
 		if _, cools := p.CoolDown(g); !cools && g.Failure == nil && roomOf(p, g) > 0 &&
 			(best == own || g.TargetInstances() < size) {
@@ -175,22 +170,31 @@ func roomOf(p *aws.Provider, g *group.Group) int {
 	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())
 }
 
+// heirs returns the node group, or the ones that its Auto Scaling group has in its place after a merge or a division.
+func heirs(p *aws.Provider, id string) (all []*aws.NodeGroup) {
+	own, whole := p.View().NodeGroup(id), p.GroupName(id)
+	for _, ng := range p.NodeGroups() {
+		if ng := ng.(*aws.NodeGroup); ng == own || own == nil && ng.AutoScalingGroup() == whole {
+			all = append(all, ng)
+		}
+	}
+	return all
+}
+
 // coming reports whether a node of the node group is on its way, in any zone if the group was divided or merged since.
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string) bool {
 	g, whole := m.Provider.View().Group(group), m.Provider.GroupName(group)
 	its := func(name, zone string) bool { return name == whole && (g == nil || g.Zone == "" || zone == g.Zone) }
-	return group != "" && len(onTheWay(ctx, m.Provider, m.Clock.Now(), its)[whole]) > 0
+	return len(heirs(m.Provider, group)) > 0 && len(onTheWay(ctx, m.Provider, m.Clock.Now(), its)[whole]) > 0
 }
 
 // mayCome reports whether the node that was launched for a move may still come, after a try of that length.
 func (m *Moves) mayCome(s move.State, tried time.Duration) bool {
-	whole, all := m.Provider.GroupName(s.Replacement), m.Provider.NodeGroups()
-	at := slices.IndexFunc(all, func(ng cloudprovider.NodeGroup) bool { return ng.(*aws.NodeGroup).AutoScalingGroup() == whole })
-	if at < 0 || s.Launches == 0 {
-		return false
+	if its := heirs(m.Provider, s.Replacement); len(its) > 0 && s.Launches > 0 {
+		most, err := m.registry.MaxNodeProvisionTime(its[0])
+		return err == nil && tried < longestTry+most
 	}
-	most, err := m.registry.MaxNodeProvisionTime(all[at])
-	return err == nil && tried < longestTry+most
+	return false
 }
 
 // refused reports whether AWS has launched no node that was asked for in the group. After a refusal that closes no pool the core pauses it.

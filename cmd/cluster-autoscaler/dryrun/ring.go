@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go/middleware"
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -48,14 +49,15 @@ const (
 	typesOf    = "TypesMet"
 )
 
+var sending = semaphore.NewWeighted(1) // a recording at a time
+
 // Ring holds what the last loops decided by, and their decisions. It refers to the objects of the caches, which nobody changes, and puts them
 // into words when somebody asks. Begin belongs to the goroutine of the loops. The rest is safe for concurrent use.
 type Ring struct {
 	Most    int            // loops, 0 for no recording
 	Reports sync.WaitGroup // of the loop that ended last, made beside the next wait
 
-	seen    map[any]bool // objects of the last loop
-	sending sync.Mutex   // a recording at a time
+	seen map[any]bool // objects of the last loop
 
 	mu    sync.Mutex
 	loops []*recorded // oldest first
@@ -210,11 +212,10 @@ func (r *Ring) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, "no such loop is recorded (--asg-record-loops). There are:"+have, http.StatusNotFound)
 		return
 	}
-	if !r.sending.TryLock() {
-		http.Error(w, fmt.Sprintf("another reader is being served: try again in %s at the latest", decision.Span(sendLimit)), http.StatusServiceUnavailable)
+	if sending.Acquire(request.Context(), 1) != nil { // the reader has gone
 		return
 	}
-	defer r.sending.Unlock()
+	defer sending.Release(1)
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendLimit)) // a recorder in a test has none
 	w.Header().Set("Content-Type", "application/zip")
 	if err := found.write(w); err != nil {

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -337,24 +338,36 @@ type slow struct {
 
 func (s slow) Write(p []byte) (int, error) { return s.to.Write(p) }
 
-func TestSlowReaderKeepsNoOtherWaiting(t *testing.T) {
+func TestReadersOfRecordingsWaitForTheirTurn(t *testing.T) {
 	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
 	loops(r, factory, 1)
-	reader, to := io.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.ServeHTTP(slow{httptest.NewRecorder(), to}, httptest.NewRequest(http.MethodGet, "/status/loop.zip", http.NoBody))
-	}()
-	_, err := reader.Read(make([]byte, 1))
-	require.NoError(t, err)
-	code, body, _ := fetch(t, r, "")
-	assert.Equal(t, http.StatusServiceUnavailable, code, "code beside a slow reader")
-	assert.Equal(t, "another reader is being served: try again in 2m at the latest\n", body, "answer beside a slow reader")
-	require.NoError(t, reader.Close())
-	<-done
-	code, _, _ = fetch(t, r, "")
-	assert.Equal(t, http.StatusOK, code, "code once the slow reader has gone")
+	synctest.Test(t, func(t *testing.T) {
+		serve := func(ctx context.Context, w http.ResponseWriter) (ended chan struct{}) {
+			ended = make(chan struct{})
+			go func() {
+				defer close(ended)
+				r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/status/loop.zip", http.NoBody).WithContext(ctx))
+			}()
+			synctest.Wait()
+			return ended
+		}
+		reader, to := io.Pipe()
+		first := serve(t.Context(), slow{httptest.NewRecorder(), to})
+		leaving, leave := context.WithCancel(t.Context())
+		impatient, patient := httptest.NewRecorder(), httptest.NewRecorder()
+		second := serve(leaving, impatient)
+		third := serve(t.Context(), patient)
+		assert.Zero(t, patient.Body.Len(), "bytes for a reader beside a slow one")
+		leave()
+		<-second // which ends beside the slow reader
+		assert.Zero(t, impatient.Body.Len(), "bytes for a reader that has gone")
+		require.NoError(t, reader.Close())
+		<-first
+		<-third
+		assert.Equal(t, http.StatusOK, patient.Code, "code once the slow reader has gone")
+		_, err := zip.NewReader(bytes.NewReader(patient.Body.Bytes()), int64(patient.Body.Len()))
+		assert.NoError(t, err, "recording once the slow reader has gone")
+	})
 }
 
 func TestFirstLoopThatDecidesCounts(t *testing.T) {
