@@ -31,7 +31,7 @@ func TestDividedGroupHasOneNodeGroupPerZone(t *testing.T) {
 		assert.Lenf(t, w.Nodes(id), want[1], "nodes of %s", id)
 	}
 	for id, want := range map[string]string{"a/" + awsworld.ZoneA: "a", "b": "b", "a": "a", "unknown": "unknown",
-		"b/canary": "b/canary", "unknown/" + awsworld.ZoneA: "unknown/" + awsworld.ZoneA, "c/" + awsworld.ZoneA: "c"} { // the last as after a merge
+		"b/canary": "b/canary", "unknown/" + awsworld.ZoneA: "unknown/" + awsworld.ZoneA, "c/" + awsworld.ZoneA: "c"} { // c as after a merge
 		assert.Equalf(t, want, w.GroupName(id), "the group behind %s", id)
 	}
 	before := w.NodeGroup("a/" + awsworld.ZoneB)
