@@ -648,8 +648,10 @@ func TestNoNodeGoesInAnUnhealthyCluster(t *testing.T) {
 		n.CreationTimestamp = metav1.NewTime(w.at.Add(-time.Hour))
 	}
 	w.join(nodes...)
-	w.put(bare("lone", "small-0"), running("busy", "busy", "1500m", "small-1"))
-	w.loop()
+	alone := running("alone", "alone", "100m", "small-2")
+	nodemeta.DoNotDisrupt.Set(alone, "1h")
+	w.put(bare("lone", "small-0"), running("busy", "busy", "1500m", "small-1"), alone)
+	assert.Equal(t, "default/alone", w.node(w.loop(), "small-2").Pod, "the pod that asks to be left alone")
 	looked := w.at
 	for _, name := range []string{"small-1", "small-2"} {
 		n := find(w, name, nodes, func(n *corev1.Node) string { return n.Name }).DeepCopy()
