@@ -74,6 +74,9 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 				}
 				o.Requested, o.Reason = true, asked(o.State, o.Reason, "somebody asks for its removal")
 			}
+			if g := groups[m.group]; g != nil && o.State == decision.NodeStarting && k.ready(m.node) && m.counts() { // its GPU is not there
+				g.Ready, g.Starting = g.Ready-1, g.Starting+1
+			}
 			k.replacement(&o, m.node, unseen)
 		}
 		if was := k.states[o.Name]; o.Since.IsZero() {
