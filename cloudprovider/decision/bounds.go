@@ -46,19 +46,11 @@ func (w Words) bounded(region string) Words {
 		}
 		*r = short
 	}
-	starting := map[string]int{}
 	for at := range w.Nodes {
-		n := &w.Nodes[at]
-		clip(&n.Reason)
-		if n.State == NodeStarting {
-			starting[n.Group]++
-		}
+		clip(&w.Nodes[at].Reason)
 	}
 	for at := range w.Groups {
 		g := &w.Groups[at]
-		// A node counts as starting, and not as ready, for as long as it is shown so: a node whose GPU is not there is Ready.
-		more := max(0, starting[g.Name]-g.Starting)
-		g.Ready, g.Starting = max(0, g.Ready-more), g.Starting+more
 		clip(&g.Reason)
 		if g.Paused != nil {
 			clip(&g.Paused.Reason)

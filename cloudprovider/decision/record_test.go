@@ -273,17 +273,6 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// A node whose GPU has not appeared is Ready, and the nodes show it as starting.
-func TestStartingNodeIsNotCountedAsReady(t *testing.T) {
-	r, _ := newRecord()
-	loop(r, decision.Words{Groups: []decision.Group{{Name: "gpu", Desired: 3, Ready: 3}, {Name: "web", Desired: 2, Ready: 1, Starting: 1}},
-		Nodes: []decision.Node{{Name: "a", Group: "gpu", State: decision.NodeStarting}, {Name: "b", Group: "gpu"},
-			{Name: "c", Group: "web", State: decision.NodeStarting}}})
-	if g := r.Report().Groups; g[0].Ready != 2 || g[0].Starting != 1 || g[1].Ready != 1 || g[1].Starting != 1 {
-		t.Errorf("%d ready and %d starting of gpu, %d and %d of web, want 2 and 1, 1 and 1", g[0].Ready, g[0].Starting, g[1].Ready, g[1].Starting)
-	}
-}
-
 func TestCommandsOfRemediesNameTheRegion(t *testing.T) {
 	r, _ := newRecord()
 	reason := decision.Reason{Remedy: "aws autoscaling delete-tags --tags x"}

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Build joins everything in says about a group into its Template. The Problems with tags come first, sorted by key (see
-// ParseTags), then other things the owner should know. The Template is always complete. Without instance types, and without
-// tags in their place, it is not Usable.
+// Build joins everything in says about a group into its Template. The Problems with instance types come first, because without these, and
+// without tags in their place, the Template is not Usable. Then come the ones with tags, sorted by key (see ParseTags), and other things the
+// owner should know. The Template is always complete.
 func Build(in Input) (Template, []Problem) {
 	declared, problems := ParseTags(in.Group, in.Tags)
 	problems = append(problems, in.dropMembersOfOtherImages()...)
@@ -17,7 +17,7 @@ func Build(in Input) (Template, []Problem) {
 	for _, m := range in.Members {
 		t.InstanceTypes = append(t.InstanceTypes, m.Type.Name)
 	}
-	problems = slices.Concat(problems, in.memberProblems(), in.spreadProblems(declared), t.addLabels(&in, declared), t.addTaints(&in, declared),
+	problems = slices.Concat(in.memberProblems(), problems, in.spreadProblems(declared), t.addLabels(&in, declared), t.addTaints(&in, declared),
 		t.addResources(&in, declared), in.refusals())
 	return t, problems
 }

@@ -132,7 +132,7 @@ func FailedLaunches(activities []types.Activity) []FailedLaunch {
 		if f.Ended.Before(f.At) {
 			f.Ended = f.At
 		}
-		if f.Class == awsmessage.NoCapacity || ofZone.MatchString(f.Message) { // other failures may concern all zones
+		if f.Class == awsmessage.NoCapacity || f.Code == "Unsupported" || ofZone.MatchString(f.Message) { // other failures may concern all zones
 			f.Pool.Zone = cmp.Or(f.Pool.Zone, zoneOf(a))
 		}
 		failures = append(failures, f)

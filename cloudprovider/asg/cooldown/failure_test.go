@@ -58,6 +58,9 @@ func TestFailedLaunchesOfActivities(t *testing.T) {
 			want: []Failure{{Code: "InvalidLaunchTemplate", Class: awsmessage.Configuration, Pool: Pool{Zone: "us-east-1a"}}}},
 		{name: "a zone without new instances", status: "Failed", details: details, message: "The requested Availability Zone is no longer supported. " +
 			"Launching EC2 instance failed.", want: []Failure{{Code: "InvalidLaunchTemplate", Class: awsmessage.Configuration, Pool: Pool{Zone: "us-east-1a"}}}},
+		{name: "a zone without the configuration", status: "Failed", details: details, message: "Could not launch On-Demand Instances. Unsupported - The requested configuration " +
+			"is currently not supported. Please check the documentation for supported configurations. Launching EC2 instance failed.",
+			want: []Failure{{Code: "Unsupported", Class: awsmessage.Configuration, Pool: Pool{Zone: "us-east-1a", CapacityType: awsmessage.OnDemand}}}},
 		{name: "nobody completed the hook", status: "Cancelled", details: details, message: hook + "Heartbeat Timeout",
 			want: []Failure{{Code: "LifecycleHookAbandoned", Class: awsmessage.Configuration}}},
 		{name: "the hook was completed with ABANDON", status: "Cancelled", details: details, message: hook + "Lifecycle Action Completed with ABANDON Result",

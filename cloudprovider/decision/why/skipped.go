@@ -51,11 +51,12 @@ func (r Refusal) Reasons() []string {
 func Skipped(r Refusal, group *decision.Group) decision.Reason {
 	g := cmp.Or(group, &decision.Group{})
 	name := "group " + quote(g.Name)
-	passes := r.Kind == RefusedCoolDown || r.Kind == RefusedBackoff || r.Kind == RefusedNotReady
+	degraded := g.State == decision.GroupDegraded && g.Reason.Code != decision.CodeAccelerator
+	passes := r.Kind == RefusedCoolDown || r.Kind == RefusedBackoff || r.Kind == RefusedNotReady && !degraded // which grows by the copy of a node
 	switch {
 	case g.Paused != nil && g.Paused.ScaleUp && r.Kind != RefusedUnread:
 		return g.Paused.Reason
-	case passes && g.State == decision.GroupDegraded && g.Reason.Code != decision.CodeAccelerator:
+	case passes && degraded:
 		return blocked(g)
 	case passes && g.State != "" && g.State != decision.GroupReady && g.Reason.Message != "":
 		return g.Reason // what the autoscaler weighed, lasting causes first

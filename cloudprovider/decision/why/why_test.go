@@ -61,6 +61,9 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 1, Max: 5, Desired: 4, Ready: 1}
 	priced := &decision.Group{Name: "web", AutoScaling: "web", NodePrice: "about 0.35 USD"}
 	unread := &decision.Group{Name: "web", Problems: []decision.Reason{{Message: "its launch template could not be read", Remedy: "allow ec2:DescribeLaunchTemplateVersions"}}}
+	copied, noDevice := *g, *g // it grows by the copy of a node, or its nodes lack their GPU
+	copied.State, copied.Reason = decision.GroupDegraded, decision.Reason{Code: decision.CodeDegraded, Message: "its launch template could not be read"}
+	noDevice.State, noDevice.Reason = decision.GroupDegraded, decision.Reason{Code: decision.CodeAccelerator, Message: "its nodes come up without their GPU"}
 	broken := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Message: `Auto Scaling group "web": its Launch process is suspended`, Remedy: "resume it"}}}
 	cooling := &decision.Group{Name: "web", AutoScaling: "web", CoolDowns: []decision.CoolDown{
 		{Cause: CoolDown("quota", "limit of 32", Attempt{}), Until: noon.Add(time.Hour)}, {Cause: CoolDown("no-capacity", "none here", Attempt{}), Until: noon}}}
@@ -72,6 +75,9 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		remedy  string // a part
 	}{
 		{Refusal{Kind: RefusedNotReady}, g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: only 1 of 4 are ready`, "kubectl get nodes"},
+		{Refusal{Kind: RefusedNotReady}, &copied, decision.CodeNotReady, `group "web" has too many nodes that are not ready: only 1 of 4 are ready`, "kubectl get nodes"},
+		{Refusal{Kind: RefusedNotReady}, &noDevice, decision.CodeAccelerator, "its nodes come up without their GPU", ""},
+		{Refusal{Kind: RefusedBackoff}, &copied, decision.CodeDegraded, `group "web" can launch nothing: its launch template could not be read`, ""},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g, decision.CodeCoolDown, `group "web" cannot grow now: AWS has no capacity`, "wait"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, cooling, decision.CodeAccountLimit, `group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 13:00:00 UTC)`, "ask AWS"},
 		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity", Until: noon}, cooling, decision.CodeAccountLimit,

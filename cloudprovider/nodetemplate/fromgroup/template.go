@@ -81,7 +81,7 @@ func (s Seen) Build(before *Template, g *group.Group, region string, catalogue *
 	}
 	t.UnknownTypes = in.UnknownTypes
 	built, problems := nodetemplate.Build(in)
-	t.Template, t.Problems = built, append(t.Problems, hinted(problems, g.LaunchSpec)...)
+	t.Template, t.Problems = built, append(hinted(problems, g.LaunchSpec), t.Problems...)
 	return t
 }
 

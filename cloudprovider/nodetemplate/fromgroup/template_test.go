@@ -47,10 +47,18 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	g := spotGroup()
 	assert.True(t, built(g).Known(), "the template of a known type is not known")
-	g.LaunchSpec = &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "x9z.large"}}}
+	g.LaunchSpec = &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "x9z.large"}}, UserData: base64.StdEncoding.EncodeToString([]byte(
+		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args --node-labels=team=$(hostname)\n"))}
+	g.Tags = map[string]string{"k8s.io/cluster-autoscaler/node-template/label/-": "x"}
 	template := built(g)
 	assert.Falsef(t, template.Known() || len(template.UnknownTypes) != 1,
 		"the template of an unknown type is known: %+v", template.UnknownTypes)
+	var reasons []nodetemplate.Reason
+	for _, p := range template.Problems {
+		reasons = append(reasons, p.Reason)
+	}
+	assert.Equal(t, []nodetemplate.Reason{nodetemplate.ReasonUnknownType, nodetemplate.ReasonLabelKey, nodetemplate.ReasonUnresolved}, reasons,
+		"problems, the cause that nothing is known comes first")
 	g.LaunchSpec = nil
 	assert.False(t, built(g).Known(), "the template of a group without launch facts is known")
 }

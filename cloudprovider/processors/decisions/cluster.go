@@ -40,6 +40,9 @@ type member struct {
 	group    string          // ID of the node group
 }
 
+// counts reports whether the desired capacity has it.
+func (m member) counts() bool { return m.instance == nil || m.instance.Lifecycle.Counts() }
+
 func newCluster(c *Collector, f *facts) *cluster {
 	k := &cluster{Collector: c, facts: f}
 	k.members = sync.OnceValue(k.findMembers)
@@ -109,7 +112,7 @@ func (k *cluster) groups() []decision.Group {
 	k.lacking = map[string]bool{}
 	for _, m := range k.members() {
 		switch {
-		case m.node == nil || m.group == "" || m.instance != nil && !m.instance.Lifecycle.Counts(): // the desired capacity lacks it, too
+		case m.node == nil || m.group == "" || !m.counts():
 		case k.ready(m.node):
 			ready[m.group]++
 			k.lacking[m.group] = k.lacking[m.group] || k.lacks(m) != ""

@@ -166,6 +166,21 @@ func TestNodeWithAStartupTaintStarts(t *testing.T) {
 	assert.Equalf(t, decision.PodFits, p.State, "pod %+v, want it to wait for the node", p)
 }
 
+// A node whose GPU has not appeared is Ready for its kubelet.
+func TestNodeWithoutItsDeviceIsNotCountedAsReady(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 2, 5, nil)), options())
+	nodes := w.ready("gpu")
+	nodes[0].CreationTimestamp = metav1.Now()
+	nodes[1].Status.Allocatable = awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "20", "nvidia.com/gpu", "1")
+	for _, n := range nodes {
+		metav1.SetMetaDataLabel(&n.ObjectMeta, w.Provider.GPULabel(), "nvidia-tesla-t4")
+	}
+	w.join(nodes...)
+	r := w.loop()
+	g, n := w.group(r, "gpu"), w.node(r, nodes[0].Name)
+	assert.Truef(t, g.Ready == 1 && g.Starting == 1 && n.State == decision.NodeStarting, "group %+v, node %+v, want it to start", g, n)
+}
+
 func TestLoopWithoutAReadyNodeNamesTheFlag(t *testing.T) {
 	o := options()
 	o.ScaleUpFromZero = false
@@ -648,8 +663,10 @@ func TestNoNodeGoesInAnUnhealthyCluster(t *testing.T) {
 		n.CreationTimestamp = metav1.NewTime(w.at.Add(-time.Hour))
 	}
 	w.join(nodes...)
-	w.put(bare("lone", "small-0"), running("busy", "busy", "1500m", "small-1"))
-	w.loop()
+	alone := running("alone", "alone", "100m", "small-2")
+	nodemeta.DoNotDisrupt.Set(alone, "1h")
+	w.put(bare("lone", "small-0"), running("busy", "busy", "1500m", "small-1"), alone)
+	assert.Equal(t, "default/alone", w.node(w.loop(), "small-2").Pod, "the pod that asks to be left alone")
 	looked := w.at
 	for _, name := range []string{"small-1", "small-2"} {
 		n := find(w, name, nodes, func(n *corev1.Node) string { return n.Name }).DeepCopy()

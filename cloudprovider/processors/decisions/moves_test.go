@@ -28,6 +28,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -251,6 +252,45 @@ func TestOutdatedNodeThatStaysSaysWhyOnce(t *testing.T) {
 				w.desired(), w.evicted(), m)
 		})
 	}
+}
+
+// A loop that ends early looks at no node that is to be replaced.
+func TestHoldOfAnEarlierLoopIsOver(t *testing.T) {
+	o := options()
+	o.OkTotalUnreadyCount = 0
+	w, nodes := newRotationWorldOf(t, o, "1500m")
+	healthy := func(status corev1.ConditionStatus) {
+		for _, n := range nodes[1:] {
+			w.change(n, func(n *corev1.Node) {
+				n.CreationTimestamp, n.Status.Conditions[0].Status = metav1.NewTime(w.at.Add(-time.Hour)), status
+			})
+		}
+	}
+	gauges := func() (held, underWay float64) {
+		held, _ = metric(t, w.moves, "asg_autoscaler_moves_held", "")
+		underWay, _ = metric(t, w.moves, "asg_autoscaler_moves_under_way", "")
+		return held, underWay
+	}
+	w.change(nodes[0], func(n *corev1.Node) { nodemeta.DoNotDisrupt.Set(n, "true") })
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldAlone) })
+	held, _ := gauges()
+	assert.EqualValues(t, 1, held, "nodes held")
+	healthy(corev1.ConditionFalse)
+	w.clock.Step(3 * time.Minute)
+	m := w.node(w.loop(), "small-0").Move
+	held, _ = gauges()
+	assert.Truef(t, m == nil && held == 0 && len(w.events.Events) == 0, "move %+v, %g nodes held, %d events", m, held, len(w.events.Events))
+	healthy(corev1.ConditionTrue)
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldAlone) })
+	assert.Empty(t, w.events.Events, "events after a loop that ended early")
+
+	w.update(nodes[0])
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	healthy(corev1.ConditionFalse)
+	m = w.node(w.loop(), "small-0").Move
+	_, underWay := gauges()
+	assert.Truef(t, strings.HasPrefix(m.Waits, "no node goes: too many nodes of the cluster are not ready") && m.Hold == "" && underWay == 1,
+		"move %+v, %g under way", m, underWay)
 }
 
 // The reason of a move is gone. A try that had failed before has been counted.

@@ -26,10 +26,8 @@ import (
 
 func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	unremovable := map[string]*scaledownstatus.UnremovableNode{}
-	if k.facts.scaleDown != nil {
-		for _, n := range k.facts.scaleDown.UnremovableNodes {
-			unremovable[n.Node.Name] = n
-		}
+	for _, n := range cmp.Or(k.facts.scaleDown, &scaledownstatus.ScaleDownStatus{}).UnremovableNodes {
+		unremovable[n.Node.Name] = n
 	}
 	members := k.members()
 	k.drained = 0
@@ -75,6 +73,9 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 					o.Reason = why.Replaced(o.Reason, g)
 				}
 				o.Requested, o.Reason = true, asked(o.State, o.Reason, "somebody asks for its removal")
+			}
+			if g := groups[m.group]; g != nil && o.State == decision.NodeStarting && k.ready(m.node) && m.counts() { // its GPU is not there
+				g.Ready, g.Starting = g.Ready-1, g.Starting+1
 			}
 			k.replacement(&o, m.node, unseen)
 		}
@@ -155,8 +156,6 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case nodemeta.DoNotDisrupt.Of(m.node) == "true":
 		say(o, decision.NodeBlocked, decision.CodeAnnotation, fmt.Sprintf("take it off: kubectl annotate node %s %s-", shellword.Quote(o.Name), nodemeta.DoNotDisrupt),
 			"its annotation %s keeps it", nodemeta.DoNotDisrupt)
-	case f.kept[o.Name].Pod != "":
-		leftAlone(o, f.kept[o.Name].Pod, f.kept[o.Name].Until)
 	case group != nil && group.Paused != nil && group.Paused.ScaleDown:
 		o.State, o.Reason = decision.NodeBlocked, pauseOf(group, f.view.Group(m.group).LeftAlone(f.at).Of(true)).Reason
 	case !f.listed:
@@ -165,6 +164,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case !looked:
 		say(o, decision.NodeNeeded, decision.CodeOther, "look for errors in the autoscaler's log",
 			"the last loop ended before it looked at the nodes")
+	case f.kept[o.Name].Pod != "":
+		leftAlone(o, f.kept[o.Name].Pod, f.kept[o.Name].Until)
 	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:
 		say(o, decision.NodeNeeded, decision.CodeMinSize, "", "%s", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:
@@ -273,6 +274,9 @@ func (k *cluster) replacement(o *decision.Node, node *corev1.Node, unseen bool) 
 	}
 	if moves {
 		o.Move = &decision.Move{Reason: s.Reason, Cause: s.Cause, Since: s.Since, Replacement: s.Replacement, Failures: s.Failures, Retry: s.Retry}
+		if k.facts.held == nil && o.State == decision.NodeBlocked { // no loop looked at it
+			o.Move.Waits = o.Reason.Message
+		}
 		if s.Step == move.Placing && !unseen && !nodemeta.ToGo(node) {
 			o.Reason = asked(o.State, o.Reason, fmt.Sprintf("it is to be replaced (%s: %s)", s.Reason, s.Cause))
 		}

@@ -31,6 +31,7 @@ func TestPodsOfAWarnedNodeWaitForTheReplacementByCapacityRebalancing(t *testing.
 	w.Reread()
 	w.put(taken(node.DeepCopy(), event.SpotInterruption))
 	w.put(waiting("evicted", "web", "1"))
-	pod := w.pod(w.loop(), "evicted")
-	assert.Equalf(t, 1, w.Target("spot"), "target size; pod %+v", pod)
+	r := w.loop()
+	assert.Equalf(t, 1, w.Target("spot"), "target size; pod %+v", w.pod(r, "evicted"))
+	assert.Equal(t, 1, w.group(r, "spot").Ready, "ready nodes, beside AWS's replacement")
 }

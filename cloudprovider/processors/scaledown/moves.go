@@ -66,6 +66,7 @@ type Moves struct {
 	states    map[string]move.State // of the nodes that are to be replaced, as they were written last
 	written   map[string]written    // that the cache may not show yet, by node
 	held      map[string]move.Held
+	shown     map[string]move.Held    // held, nil in a loop that has not looked
 	placeless map[string]bool         // nodes whose pods have no other place
 	roomless  map[string]bool         // placeless nodes for which no group could launch another
 	unplaced  map[string]bool         // roomless nodes whose own pods have places, and pods that only the core has made have none
@@ -128,17 +129,17 @@ func (m *Moves) late(tainted *corev1.Node) error {
 	return nil
 }
 
-// Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
-func (m *Moves) Held() map[string]move.Held { return m.held }
+// Held returns why nodes that are due do not move, nil after a loop that ended before it looked. Nobody changes the map once the loop has ended.
+func (m *Moves) Held() map[string]move.Held { return m.shown }
 
 // lasting returns the nodes that something has held for a while, and will until somebody does something.
 func (m *Moves) lasting() (nodes []*corev1.Node) {
 	stays := func(name string) bool {
-		h, n := m.held[name].Hold, m.nodes[name]
+		h, n := m.shown[name].Hold, m.nodes[name]
 		return (h == move.HeldStopped || h == move.HeldAlone) && n != nil && !beingDrained(n) && !nodemeta.ToGo(n)
 	}
 	maps.DeleteFunc(m.staying, func(name string, _ time.Time) bool { return !stays(name) })
-	for name := range m.held {
+	for name := range m.shown {
 		if stays(name) && m.lasts(m.staying, name, blockedFor) {
 			nodes = append(nodes, m.nodes[name])
 		}
@@ -251,7 +252,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
 		LeftAlone: m.leftAlone}, now)
 	before := m.held
-	m.held = d.Held
+	m.held, m.shown = d.Held, d.Held
 	if p := m.plan(); p != nil {
 		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool {
 			// A node that moves waits for a rollout, and goes on.
@@ -525,7 +526,7 @@ func (m *Moves) ended(node, reason string) {
 }
 
 func (m *Moves) show() {
-	m.Metrics.Show(m.states, m.held)
+	m.Metrics.Show(m.states, m.shown)
 	if m.Consolidation != nil && m.Consolidation.Reason.Currency != "" {
 		found := m.Consolidation.Found()
 		m.Metrics.Save(found.Saving(), found.Saved, m.Consolidation.Reason.Currency)

@@ -117,9 +117,6 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
 		}
 	}
-	if r.Moves != nil {
-		r.Moves.show()
-	}
 	// The core begins its delays for its own changes alone.
 	end := later(r.raised.Add(ctx.ScaleDownDelayAfterAdd), r.removed.Add(ctx.ScaleDownDelayAfterDelete))
 	if !ctx.ScaleDownDelayTypeLocal && end.After(r.Removals.rollback.clock.Now()) {
@@ -504,7 +501,7 @@ func (r *Requests) Publish() {
 	}
 	if r.Moves != nil {
 		for node, cause := range said {
-			if _, moves := r.Moves.states[node]; moves { // it may wait for its next try
+			if _, moves := r.Moves.states[node]; moves || r.Moves.held[node].Hold != "" { // it may wait for its next try, or for the next look
 				r.said[node] = cause
 			}
 		}
@@ -513,6 +510,8 @@ func (r *Requests) Publish() {
 			message := fmt.Sprintf("it is to be replaced (%s: %s), but %s", h.Reason, h.Cause, h.Message)
 			say(n, string(h.Hold), corev1.EventTypeWarning, "DisruptionBlocked", message)
 		}
+		r.Moves.show()
+		r.Moves.shown = nil
 	}
 	if len(r.asked) == 0 {
 		return // without a look at the report

@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -305,10 +306,16 @@ func (s *Shadow) add(c decision.Comparison) *decision.ShadowDay {
 	return &r.Days[slices.IndexFunc(r.Days, is)]
 }
 
-// look notes which nodes the last loop would have removed, and when. If such a node is needed again, the leader alone kept it.
+// look notes which nodes the last loop would have removed, and when. If such a node is needed again, the leader alone kept it. Where a minimum
+// keeps it, others may go in its place: the core takes any of a group.
 func (s *Shadow) look(nodes []decision.Node, now time.Time) {
-	before := s.nodes
+	before, since := s.nodes, map[string]time.Time{}
 	s.nodes = make(map[string]decision.Node, len(nodes))
+	for _, n := range nodes {
+		if was := before[n.Name]; goes(was) && n.Reason.Code == decision.CodeMinSize {
+			since[n.Group] = was.RemovalAt
+		}
+	}
 	for _, n := range nodes {
 		was := before[n.Name]
 		switch {
@@ -317,8 +324,8 @@ func (s *Shadow) look(nodes []decision.Node, now time.Time) {
 		case goes(was) && !slices.Contains(needs, n.Reason.Code):
 			n = was // it would be gone
 		case goes(n):
-			n.RemovalAt = now
-		case goes(was):
+			n.RemovalAt = cmp.Or(since[n.Group], now)
+		case goes(was) && n.Reason.Code != decision.CodeMinSize && n.Reason.Code != decision.CodeMinQuota:
 			s.removed(was, decision.Sides[int]{Shadow: 1}, now.Sub(was.RemovalAt))
 		}
 		s.nodes[n.Name] = n
@@ -344,6 +351,14 @@ func (s *Shadow) NodeHandler() cache.ResourceEventHandler {
 		defer s.mu.Unlock()
 		n, by := s.nodes[node.Name], decision.Sides[int]{Leader: 1}
 		delete(s.nodes, node.Name)
+		if n.Reason.Code == decision.CodeMinSize {
+			for name, other := range s.nodes {
+				if goes(other) && other.Group == n.Group {
+					s.nodes[name], n, n.Name = n, other, node.Name
+					break
+				}
+			}
+		}
 		sooner := s.Clock.Since(n.RemovalAt)
 		if n.State == decision.NodeUnneeded {
 			by.Shadow = 1

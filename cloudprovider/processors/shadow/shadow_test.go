@@ -321,16 +321,38 @@ func TestABusyClusterIsComparedToo(t *testing.T) {
 		"after an hour there are %d comparisons with %d pods, %d for which both acted, and nodes of %+v", len(report.Comparisons), sum.Pods, sum.Both, nodes)
 }
 
+// nodes runs a loop after one that had the nodes of group a in these states.
+func (w world) nodes(states ...decision.Node) {
+	w.t.Helper()
+	for at, n := range w.Nodes("a") {
+		states[at].Name, states[at].Group, states[at].PerHour = n.Name, "a", 0.1
+	}
+	w.last.Nodes = states
+	w.loop(nil)
+}
+
+// removes has the leader remove nodes of group a.
+func (w world) removes(list ...int) {
+	nodes := w.Nodes("a")
+	for _, at := range list {
+		going := nodes[at].DeepCopy()
+		going.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint}}
+		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(nodes[at], going)
+		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(going, going)
+	}
+}
+
+// compared are the removals that were compared.
+func (w world) compared() (list []string) {
+	for _, r := range w.Report().Comparisons {
+		list = append(list, fmt.Sprintf("%t %s: %s", r.PerHour.Shadow+r.PerHour.Leader > 0, slices.Collect(maps.Keys(r.Groups)), r.Words("USD")))
+	}
+	return list
+}
+
 func TestRemovalsAreCompared(t *testing.T) {
 	w := newWorld(t, 6)
-	nodes := w.Nodes("a")
-	loop := func(states ...decision.Node) {
-		for at := range states {
-			states[at].Name, states[at].Group, states[at].PerHour = nodes[at].Name, "a", 0.1
-		}
-		w.last.Nodes = states
-		w.loop(nil)
-	}
+	loop := w.nodes
 	needed := decision.Node{State: decision.NodeNeeded, Reason: decision.Reason{Code: decision.CodeNeeded, Message: "its pods fit on no other node"}}
 	goes := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneeded}}
 	waits := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneededDelay}, RemovalAt: w.clock.Now().Add(time.Minute)}
@@ -343,18 +365,8 @@ func TestRemovalsAreCompared(t *testing.T) {
 	loop(goes, goes, waits, needed, paused, stale)
 	draining := decision.Node{State: decision.NodeDraining, Reason: decision.Reason{Code: decision.CodeUnneeded}}
 	loop(draining, goes, waits, needed, paused, waits) // before the event
-	for _, at := range []int{0, 2, 3, 4} {
-		going := nodes[at].DeepCopy()
-		going.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint}}
-		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(nodes[at], going)
-		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(going, going)
-	}
+	w.removes(0, 2, 3, 4)
 	loop(draining, needed, draining, draining, draining, needed)
-	var got []string
-	report := w.Report()
-	for _, r := range report.Comparisons {
-		got = append(got, fmt.Sprintf("%t %s: %s", r.PerHour.Shadow+r.PerHour.Leader > 0, slices.Collect(maps.Keys(r.Groups)), r.Words("USD")))
-	}
 	want := []string{
 		"true [a]: both removed it, the shadow 10.0 s sooner",
 		"true [a]: both removed it, the shadow 30.0 s later",
@@ -363,9 +375,29 @@ func TestRemovalsAreCompared(t *testing.T) {
 		"true [a]: the leader kept it for 10.0 s, until it was needed again",
 		"true [a]: the leader kept it for 10.0 s, until it was needed again",
 	}
-	assert.Empty(t, cmp.Diff(want, got), "removals (-want +got)")
-	sum := report.Days[0].Removals
+	assert.Empty(t, cmp.Diff(want, w.compared()), "removals (-want +got)")
+	sum := w.Report().Days[0].Removals
 	assert.Truef(t, sum.Both == 3 && math.Abs(sum.Mean()+10./3) < 1e-9, "sum of the day = %+v, want three, 3.3 s later", sum)
+}
+
+// The group may lose two nodes. In each loop, the core takes any two that are not needed.
+func TestRemovalsDownToAMinimumAreCompared(t *testing.T) {
+	w := newWorld(t, 4)
+	goes := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneeded}}
+	stays := decision.Node{State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeMinSize, Message: "its group has its minimum"}}
+	draining := decision.Node{State: decision.NodeDraining, Reason: decision.Reason{Code: decision.CodeUnneeded}}
+	w.nodes(goes, goes, stays, stays)
+	for range 3 {
+		w.clock.Step(10 * time.Second)
+		w.nodes(stays, goes, goes, stays)
+		w.clock.Step(10 * time.Second)
+		w.nodes(goes, stays, stays, goes)
+	}
+	w.removes(1, 3)
+	w.nodes(stays, draining, stays, draining)
+	w.removes(2)
+	const both = "true [a]: both removed it, the shadow 60.0 s sooner"
+	assert.Empty(t, cmp.Diff([]string{both, both, "true [a]: the shadow would have kept it: its group has its minimum"}, w.compared()), "removals (-want +got)")
 }
 
 // A long comparison began before midnight, and ends after a removal of the day after.
