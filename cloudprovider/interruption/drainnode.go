@@ -132,10 +132,10 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		if !h.replaceFirst(ctx, j, nodes) {
 			return h.giveUp(ctx, j, nodes, "its pods found no place on other nodes in time")
 		}
-		if planned {
-			for _, node := range nodes {
-				h.cordonSoon(ctx, j, node, annotation{Excluded: true})
-			}
+	}
+	if planned {
+		for _, node := range nodes {
+			h.cordonSoon(ctx, j, node, annotation{Excluded: true})
 		}
 	}
 	return h.drain(ctx, j, nodes)
@@ -265,8 +265,12 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
 	if result.Lost == 0 && !result.Unseen {
 		h.awaitPodsReady(ctx, j, result.Owners)
-		wait := max(bindTime-h.Clock.Since(now), leaveTime-h.Clock.Since(left))
-		if wait = min(wait, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve); wait > 0 {
+		until := j.current().drainBy().Sub(h.Clock.Now())
+		wait := min(bindTime-h.Clock.Since(now), until-terminateReserve)
+		if c.Kind != event.StateChange { // an instance that ends serves nobody
+			wait = max(wait, min(leaveTime-h.Clock.Since(left), until-podsReadyReserve))
+		}
+		if wait > 0 {
 			sleep(ctx, h.Clock, wait)
 		}
 		late, err := h.drainer.Drain(ctx, names, func() drain.Plan { return h.plan(j) }) // the pods that came after the node was found empty

@@ -192,6 +192,7 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 			w.send(warning(ids[3], began))
 			w.wait("its node cordoned", func() bool { return w.nodes()[ids[3]].Spec.Unschedulable })
 			w.waitTerminated(ids[3])
+			assert.GreaterOrEqual(t, time.Since(began), 20*time.Second, "load balancers may still send to the node")
 			assert.LessOrEqual(t, time.Since(began), 25*time.Second, "from its warning until an empty node is dealt with")
 		}))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -146,16 +147,21 @@ func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	}
 }
 
-// MayGo reports whether the pods of a node have been there for long enough, none is a Job's, whose work would begin anew, none has come for one
-// that was evicted within once, and no plan has failed on the node.
+// BeginsAnew reports whether a plan would undo the pod's work: it is a Job's, and nobody says that it is safe to evict.
+func BeginsAnew(pod *corev1.Pod) bool {
+	kind, _ := nodemeta.Owner(pod)
+	return kind == "Job" && !podutil.IsPodTerminal(pod) && pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] != "true"
+}
+
+// MayGo reports whether the pods of a node have been there for long enough, none BeginsAnew, none has come for one that was evicted within once,
+// and no plan has failed on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
 	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {
 		return false
 	}
 	return !slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
-		kind, _ := nodemeta.Owner(p)
-		return kind == "Job" || !nodemeta.BelongsToNode(p) && now.Sub(p.CreationTimestamp.Time) < settled
+		return BeginsAnew(p) || !nodemeta.BelongsToNode(p) && now.Sub(p.CreationTimestamp.Time) < settled
 	})
 }
 

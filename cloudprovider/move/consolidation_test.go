@@ -1,6 +1,8 @@
 package move
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,10 +33,12 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 		{"there before the move", -20 * time.Minute, time.Minute, true},
 		{"too young", 10 * time.Minute, 15 * time.Minute, false},
 		{"a Job's", -20 * time.Minute, time.Minute, false},
+		{"a Job's, which may be evicted", -20 * time.Minute, time.Minute, true},
 	} {
 		c, n, at := &Consolidate{}, on("b", now.Add(tt.created)), now.Add(tt.after)
-		if tt.name == "a Job's" {
-			n.Pods()[0].OwnerReferences[0].Kind = "Job"
+		if pod := n.Pods()[0]; strings.HasPrefix(tt.name, "a Job's") {
+			pod.OwnerReferences[0].Kind = "Job"
+			pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": strconv.FormatBool(tt.may)}
 		}
 		c.Began(on("a", now.Add(-time.Hour)).Pods(), now)
 		c.See([]Node{n}, at)

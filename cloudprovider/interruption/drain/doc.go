@@ -2,7 +2,7 @@
 //
 // It evicts pods through the API server, so disruption budgets and grace periods hold, and it retries where a budget refuses.
 // Pods of DaemonSets, static pods and finished pods stay. In the last seconds, if the plan says so, it deletes the pods that could
-// not be evicted, with the grace that is left and marked as evictions mark them. Otherwise the instance would end them without grace.
+// not be evicted, with the grace that is left, and marked as evictions mark them for Jobs. Otherwise the instance would end them without grace.
 //
 // Every call has its own deadline and is made once, so an API server that answers "retry after ten seconds" delays one pod.
 // Unanswered evictions delay others of their controller only when evictionsAtOnce of them are under way, and other pods when

@@ -319,7 +319,7 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 		if err != nil {
 			return nil, name, err
 		}
-		if len(moving.OnCompletionPods) > 0 {
+		if len(moving.OnCompletionPods) > 0 || slices.ContainsFunc(moving.Pods, move.BeginsAnew) {
 			return nil, name, errors.New("it waits for the end of a pod")
 		}
 		free := emptied.Take(s, info, moving.Pods)

@@ -129,8 +129,8 @@ var scheduled = regexp.MustCompile(`^-[0-9]{8}$`)
 // longestBase is the length to which Kubernetes cuts the names that it completes with five random characters.
 const longestBase = 58
 
-// OwnedBy reports whether the owner has the pod. In the place of a ReplicaSet and a CronJob a report names their Deployment and their
-// Job, so that these two are known by the names of their pods and Jobs.
+// OwnedBy reports whether the owner has the pod. In the place of a ReplicaSet and a CronJob a report names their Deployment (or Argo's Rollout) and
+// their Job, so that these two are known by the names of their pods and Jobs.
 func OwnedBy(owner string, pod *decision.Pod) bool {
 	kind, name, _ := strings.Cut(owner, "/")
 	switch last := strings.LastIndexByte(name, '-'); {
@@ -138,7 +138,7 @@ func OwnedBy(owner string, pod *decision.Pod) bool {
 		return true
 	case kind == "ReplicaSet" && last > 0:
 		base := name + "-"
-		return pod.Owner == "Deployment/"+name[:last] && strings.HasPrefix(pod.Name, base[:min(len(base), longestBase)])
+		return (pod.Owner == "Deployment/"+name[:last] || pod.Owner == "Rollout/"+name[:last]) && strings.HasPrefix(pod.Name, base[:min(len(base), longestBase)])
 	case kind == "CronJob":
 		suffix, of := strings.CutPrefix(pod.Owner, "Job/"+name)
 		return of && scheduled.MatchString(suffix)
