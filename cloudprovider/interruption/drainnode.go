@@ -265,7 +265,8 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
 	if result.Lost == 0 && !result.Unseen {
 		h.awaitPodsReady(ctx, j, result.Owners)
-		until := j.current().drainBy().Sub(h.Clock.Now())
+		c = j.current()
+		until := c.drainBy().Sub(h.Clock.Now())
 		wait := min(bindTime-h.Clock.Since(now), until-terminateReserve)
 		if c.Kind != event.StateChange { // an instance that ends serves nobody
 			wait = max(wait, min(leaveTime-h.Clock.Since(left), until-podsReadyReserve))

@@ -89,6 +89,18 @@ func TestPlannedDrainWaitsUntilItsPodsHaveAPlace(t *testing.T) {
 	}
 }
 
+func TestEmptyNodeLeavesLoadBalancersBeforeItsInstanceGoes(t *testing.T) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		leaves := w.inService()[0]
+		w.running(drainOnRebalance)
+		w.send(advised(leaves))
+		w.wait("off load balancers", func() bool { return w.nodes()[leaves].Labels[corev1.LabelNodeExcludeBalancers] == "true" })
+		off := time.Now()
+		w.waitTerminated(leaves)
+		assert.GreaterOrEqual(t, time.Since(off), 19*time.Second)
+	})(t)
+}
+
 func TestPodsWithoutAPlaceLeaveOnlyAnInstanceThatEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

@@ -147,10 +147,10 @@ func (c *Consolidate) Began(pods []*corev1.Pod, from time.Time) {
 	}
 }
 
-// BeginsAnew reports whether a plan would undo the pod's work: it is a Job's, and nobody says that it is safe to evict.
+// BeginsAnew reports whether a plan would undo the pod's work: it is a Job's and runs, and nobody says that it is safe to evict.
 func BeginsAnew(pod *corev1.Pod) bool {
 	kind, _ := nodemeta.Owner(pod)
-	return kind == "Job" && !podutil.IsPodTerminal(pod) && pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] != "true"
+	return kind == "Job" && pod.Spec.NodeName != "" && !podutil.IsPodTerminal(pod) && pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] != "true"
 }
 
 // MayGo reports whether the pods of a node have been there for long enough, none BeginsAnew, none has come for one that was evicted within once,

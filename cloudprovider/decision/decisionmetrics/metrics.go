@@ -51,7 +51,7 @@ func New(o Options) *Metrics {
 	}
 	if o.PerNodeGroup {
 		all = append(all, gauge{describe("node_group_nodes",
-			"Nodes of a node group by state: ready, or starting, which are asked for or registered and not ready yet.", "node_group", "state"),
+			"Nodes of a node group by state: ready, or starting: asked for or registered, and not ready yet, within the desired capacity.", "node_group", "state"),
 			o.Report, groupNodes})
 	}
 	o.Registerer.MustRegister(append(all, shadows(o.Report)...)...)

@@ -29,7 +29,7 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	for _, n := range cmp.Or(k.facts.scaleDown, &scaledownstatus.ScaleDownStatus{}).UnremovableNodes {
 		unremovable[n.Node.Name] = n
 	}
-	members := k.members()
+	members, late := k.members(), map[string]int{} // Ready nodes of a group that lack their GPU
 	k.drained = 0
 	for _, m := range members {
 		terminated := m.instance == nil || m.instance.Lifecycle.Leaving()
@@ -74,8 +74,8 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 				}
 				o.Requested, o.Reason = true, asked(o.State, o.Reason, "somebody asks for its removal")
 			}
-			if g := groups[m.group]; g != nil && o.State == decision.NodeStarting && k.ready(m.node) && m.counts() { // its GPU is not there
-				g.Ready, g.Starting = g.Ready-1, g.Starting+1
+			if o.State == decision.NodeStarting && k.ready(m.node) && m.counts() {
+				late[m.group]++
 			}
 			k.replacement(&o, m.node, unseen)
 		}
@@ -88,6 +88,11 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 		list = append(list, o)
 	}
 	k.states = states
+	for id, n := range late {
+		if g := groups[id]; g != nil {
+			g.Ready, g.Starting = g.Ready-n, g.Starting+n
+		}
+	}
 	return list
 }
 

@@ -70,6 +70,10 @@ func TestPodsTakeTheirClaimsToTheirNewNode(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, map[types.UID]string{"pod": "other"}, places)
 			}
+			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "job", Controller: new(true)}}
+			_, stays, err := c.try(&cacontext.AutoscalingContext{ClusterSnapshot: s}, move.Plan{Nodes: []string{"dear"}, On: []string{"other"}}, nil, time.Hour, start)
+			assert.Error(t, err)
+			assert.Equal(t, "dear", stays, "the node that a pod of a Job keeps")
 		})
 	}
 }

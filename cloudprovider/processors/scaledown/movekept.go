@@ -243,7 +243,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 			m.hold(n.Name, move.HeldRestart, "Deployments of its plan are restarted first")
 			continue
 		}
-		placed, _, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
+		placed, stays, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
 		if err == nil {
 			fit = append(fit, n)
 			maps.Copy(places, placed)
@@ -255,7 +255,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 		case errors.Is(err, errNoTime):
 		case m.lasts(m.blocked, n.Name, blockedFor):
 			m.postpone(n.Name)
-		case s.Into != "":
+		case s.Into != "" && stays == "": // else a pod keeps the node, and a new one would not help
 			m.kept(ctx, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
 		}
 	}

@@ -134,6 +134,9 @@ func (m *Moves) Held() map[string]move.Held { return m.shown }
 
 // lasting returns the nodes that something has held for a while, and will until somebody does something.
 func (m *Moves) lasting() (nodes []*corev1.Node) {
+	if m.shown == nil {
+		return nil // until the next look
+	}
 	stays := func(name string) bool {
 		h, n := m.shown[name].Hold, m.nodes[name]
 		return (h == move.HeldStopped || h == move.HeldAlone) && n != nil && !beingDrained(n) && !nodemeta.ToGo(n)

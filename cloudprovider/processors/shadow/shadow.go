@@ -313,7 +313,7 @@ func (s *Shadow) look(nodes []decision.Node, now time.Time) {
 	s.nodes = make(map[string]decision.Node, len(nodes))
 	for _, n := range nodes {
 		if was := before[n.Name]; goes(was) && n.Reason.Code == decision.CodeMinSize {
-			since[n.Group] = was.RemovalAt
+			since[s.Provider.GroupName(n.Group)] = was.RemovalAt
 		}
 	}
 	for _, n := range nodes {
@@ -324,7 +324,7 @@ func (s *Shadow) look(nodes []decision.Node, now time.Time) {
 		case goes(was) && !slices.Contains(needs, n.Reason.Code):
 			n = was // it would be gone
 		case goes(n):
-			n.RemovalAt = cmp.Or(since[n.Group], now)
+			n.RemovalAt = cmp.Or(since[s.Provider.GroupName(n.Group)], now)
 		case goes(was) && n.Reason.Code != decision.CodeMinSize && n.Reason.Code != decision.CodeMinQuota:
 			s.removed(was, decision.Sides[int]{Shadow: 1}, now.Sub(was.RemovalAt))
 		}
@@ -353,8 +353,9 @@ func (s *Shadow) NodeHandler() cache.ResourceEventHandler {
 		delete(s.nodes, node.Name)
 		if n.Reason.Code == decision.CodeMinSize {
 			for name, other := range s.nodes {
-				if goes(other) && other.Group == n.Group {
-					s.nodes[name], n, n.Name = n, other, node.Name
+				if goes(other) && s.Provider.GroupName(other.Group) == s.Provider.GroupName(n.Group) {
+					s.nodes[name] = decision.Node{Name: name, Group: other.Group, PerHour: other.PerHour, About: other.About, State: n.State, Reason: n.Reason}
+					n.State, n.Reason, n.RemovalAt = other.State, other.Reason, other.RemovalAt
 					break
 				}
 			}

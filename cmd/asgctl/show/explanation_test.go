@@ -19,6 +19,7 @@ func TestReplicaSetsAndCronJobsAreKnownByTheirPods(t *testing.T) {
 		want      bool
 	}{
 		{"ReplicaSet/web-5f", "web-5f-abcde", "Deployment/web", true},
+		{"ReplicaSet/web-5f", "web-5f-abcde", "Rollout/web", true},
 		{"ReplicaSet/web-5f", "web-6c-abcde", "Deployment/web", false},
 		{"ReplicaSet/web-5f", "web-5f-6c-abcde", "Deployment/web-5f", false},
 		{"ReplicaSet/web", "web-5f-abcde", "Deployment/web", false},

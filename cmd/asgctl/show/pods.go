@@ -138,7 +138,8 @@ func OwnedBy(owner string, pod *decision.Pod) bool {
 		return true
 	case kind == "ReplicaSet" && last > 0:
 		base := name + "-"
-		return (pod.Owner == "Deployment/"+name[:last] || pod.Owner == "Rollout/"+name[:last]) && strings.HasPrefix(pod.Name, base[:min(len(base), longestBase)])
+		return (pod.Owner == "Deployment/"+name[:last] || pod.Owner == "Rollout/"+name[:last]) &&
+			strings.HasPrefix(pod.Name, base[:min(len(base), longestBase)])
 	case kind == "CronJob":
 		suffix, of := strings.CutPrefix(pod.Owner, "Job/"+name)
 		return of && scheduled.MatchString(suffix)
