@@ -68,10 +68,3 @@ func (s *groups) beginWrite(name string) (*entry, error) {
 	s.writes.Add(1)
 	return e, nil
 }
-
-func (s *groups) endWrites() {
-	s.mu.Lock()
-	s.ending = true
-	s.mu.Unlock()
-	s.writes.Wait()
-}

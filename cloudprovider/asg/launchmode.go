@@ -9,7 +9,6 @@ import (
 
 type LaunchMode string
 
-// Launch modes. The zero LaunchMode is LaunchAuto.
 const (
 	// LaunchAuto launches synchronously where that is possible, and raises the desired capacity elsewhere.
 	LaunchAuto            LaunchMode = "auto"

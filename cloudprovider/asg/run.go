@@ -84,7 +84,10 @@ func (c *Cache) Run(ctx context.Context) error {
 	loops.Go(func() { c.actions.Run(ctx) })
 	loops.Go(func() { c.turn(ctx); c.every(ctx, turnInterval, nil, c.turn) })
 	loops.Wait()
-	c.groups.endWrites()
+	c.groups.mu.Lock()
+	c.groups.ending = true
+	c.groups.mu.Unlock()
+	c.groups.writes.Wait()
 	return nil
 }
 

@@ -151,7 +151,6 @@ func notZonalNow(name, zone string) error {
 // false, follow once a pod needs one of their zones.
 type ZonalGroups string
 
-// The zero ZonalGroups is ZonalTagged.
 const (
 	ZonalOff    ZonalGroups = "off"    // none, whatever a pod needs
 	ZonalTagged ZonalGroups = "tagged" // those whose TagZonal is true

@@ -18,7 +18,7 @@ import (
 // Model implements the core's PricingModel. Amounts are in the currency of the prices.
 type Model struct {
 	provider *Provider
-	prices   prices
+	prices   *pricing.Book
 	current  atomic.Pointer[pricer]
 }
 

@@ -32,7 +32,7 @@ var _ cloudprovider.PricingModel = (*Model)(nil)
 type cluster map[string]*group.Group
 
 // newModel makes the Model of a Provider whose view has the groups.
-func newModel(groups cluster, prices prices) *Model {
+func newModel(groups cluster, prices *pricing.Book) *Model {
 	p := &Provider{types: lookup.NewTypes(nil, instancetypes.Embedded(), clock.RealClock{})}
 	p.view.Store(&View{groups: groups, snapshot: &group.Snapshot{}})
 	return &Model{provider: p, prices: prices}

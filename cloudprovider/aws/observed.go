@@ -150,10 +150,7 @@ func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time) {
 	if w.of != known {
 		w.of, w.observed = known, nil
 	}
-	if w.settled = nodetemplate.Settled(node, now); !w.settled {
-		return
-	}
-	if !known.startedAlike(instance, node) {
+	if w.settled = nodetemplate.Settled(node, now); !w.settled || !known.startedAlike(instance, node) {
 		return
 	}
 	if made := node.CreationTimestamp.Time; made.Before(known.since) {

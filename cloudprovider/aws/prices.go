@@ -13,13 +13,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
-// prices are the region's current prices, in one currency.
-type prices interface {
-	groupprice.Prices
-	// Generation changes whenever another answer may have changed.
-	Generation() uint64
-}
-
 func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
 	return p.costs, nil
 }

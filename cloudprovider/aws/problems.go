@@ -46,8 +46,7 @@ func (p Problem) String() string {
 // Problems returns the problems of all groups. The caller must not change them.
 func (p *Provider) Problems() []Problem { return *p.problems.shown.Load() }
 
-func (v *View) findings() []Problem {
-	var found []Problem
+func (v *View) findings() (found []Problem) {
 	say := func(g *group.Group, problems []launchspec.Problem) {
 		for _, p := range problems {
 			found = append(found, v.problem(g, p))
@@ -98,8 +97,7 @@ func (v *View) Hindrances(id string) (found []Problem) {
 
 // refused returns the groups in which AWS launches or terminates nothing until somebody changes something. A lack of capacity is none of them. A
 // group stays for some time after its cool-down or pause, so that the next try comes before the problem ends, also where a node is drained first.
-func (p *Provider) refused(v *View) []Problem {
-	var found []Problem
+func (p *Provider) refused(v *View) (found []Problem) {
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
 		if d := g.Denied; d.Operation.Text != "" && p.clock.Now().Before(d.Until.Add(45*time.Minute)) {
@@ -126,8 +124,7 @@ func (p *Provider) refused(v *View) []Problem {
 
 // fallbacks returns the groups that use an older call of Auto Scaling because AWS denies the newer one or does not answer it. A finding without a
 // group concerns all groups. A denial that keeps a group from being scaled zone by zone is a finding of its zones.
-func (p *Provider) fallbacks(v *View) []Problem {
-	var found []Problem
+func (p *Provider) fallbacks(v *View) (found []Problem) {
 	for _, d := range p.cache.Fallbacks() {
 		if d.Reason == asg.ReasonLaunchDenied && slices.ContainsFunc(v.zones[d.Group], func(q launchspec.Problem) bool { return q.Reason == asg.ReasonNotZonal }) {
 			continue

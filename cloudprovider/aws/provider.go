@@ -28,6 +28,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // annotationNotAutoscaled set to "false" on a node says that its instance is in no group of ours.
@@ -50,7 +51,7 @@ type Options struct {
 	Nodes           coreinformers.NodeInformer              // the registered nodes
 	DaemonSets      appslisters.DaemonSetLister             // lists the DaemonSet of the VPC CNI, if the cluster has one
 	GatherDeletions time.Duration                           // the time for which deletions of a group are gathered, if longer than gatherFor
-	Prices          prices                                  // the region's
+	Prices          *pricing.Book                           // the region's
 	SpendCaps       []decision.SpendCap                     // stated by the flag. Groups may state their own by tag
 	Event           func(eventType, reason, message string) // publishes an event about a node group
 	// Problem is called when a problem of a group appears, and when it is solved. It must return at once.
@@ -197,7 +198,10 @@ func (p *Provider) refresh() {
 	p.anew, p.answered = false, answered
 	p.noteDepartures(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
-	p.unknown = v.unknownTypes()
+	p.unknown = nil
+	for _, t := range v.templates {
+		p.unknown = append(p.unknown, t.UnknownTypes...)
+	}
 	p.types.Want(p.unknown...)
 	p.offers.Want(v.zonalTypes()...)
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refused(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)

@@ -69,11 +69,3 @@ func (v *View) zonalTypes() []string {
 	}
 	return slices.Sorted(maps.Keys(types))
 }
-
-// unknownTypes returns the instance types in use that the catalogue lacks.
-func (v *View) unknownTypes() (unknown []string) {
-	for _, t := range v.templates {
-		unknown = append(unknown, t.UnknownTypes...)
-	}
-	return unknown
-}

@@ -236,8 +236,7 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Ti
 }
 
 // names returns the names of the nodes. It leaves out a name that a newer node has got meanwhile, whose pods are not ours to move.
-func (h *Handler) names(nodes []*corev1.Node) []string {
-	var names []string
+func (h *Handler) names(nodes []*corev1.Node) (names []string) {
 	for _, node := range nodes {
 		now, exists, _ := h.Nodes.GetStore().GetByKey(node.Name)
 		if !exists || now.(*corev1.Node).UID == node.UID {

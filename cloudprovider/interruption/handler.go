@@ -137,8 +137,7 @@ func (h *Handler) Run(ctx context.Context) error {
 }
 
 // nodes returns the nodes of the instance, Ready ones first. It has several if its kubelet registered under another name.
-func (h *Handler) nodes(instance string) []*corev1.Node {
-	var nodes []*corev1.Node
+func (h *Handler) nodes(instance string) (nodes []*corev1.Node) {
 	for _, node := range nodemeta.NodesOf(h.Nodes.GetIndexer(), instance) {
 		at := len(nodes)
 		if nodemeta.Ready(node) {

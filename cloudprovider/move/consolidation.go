@@ -157,12 +157,10 @@ func BeginsAnew(pod *corev1.Pod) bool {
 // and no plan has failed on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
-	if moves || c.Refused(n.Name, now) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {
-		return false
-	}
-	return !slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
-		return BeginsAnew(p) || !nodemeta.BelongsToNode(p) && now.Sub(p.CreationTimestamp.Time) < settled
-	})
+	return !moves && !c.Refused(n.Name, now) && now.Sub(n.CreationTimestamp.Time) >= settled && !c.holdsMoved(n, now) &&
+		!slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
+			return BeginsAnew(p) || !nodemeta.BelongsToNode(p) && now.Sub(p.CreationTimestamp.Time) < settled
+		})
 }
 
 // holdsMoved reports whether the node has a pod that may have come for one that was evicted in the last hour. Creation times are whole

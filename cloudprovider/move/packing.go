@@ -269,8 +269,11 @@ func (k *packer) host(h Host) packHost {
 		for _, name := range k.names[len(common):] {
 			asks, anywhere = append(asks, pod.Others[name]), anywhere || pod.Others[name] > 0 && nodetemplate.IsAccelerator(name)
 		}
-		for i := range asks {
-			p.free[i] -= asks[i]
+		size := 0.0
+		for i, n := range asks {
+			if p.free[i] -= n; p.all[i] > 0 {
+				size = max(size, float64(n)/float64(p.all[i]))
+			}
 		}
 		apart := ""
 		if k.separates(pod.Pod) && workload(pod.Pod) != "" {
@@ -278,7 +281,7 @@ func (k *packer) host(h Host) packHost {
 			p.holds[apart] = true
 		}
 		if !nodemeta.BelongsToNode(pod.Pod) {
-			i := item{Pod: pod.Pod, asks: asks, size: largest(asks, p.all), affinity: nodeaffinity.GetRequiredNodeAffinity(pod.Pod), apart: apart, anywhere: anywhere}
+			i := item{Pod: pod.Pod, asks: asks, size: size, affinity: nodeaffinity.GetRequiredNodeAffinity(pod.Pod), apart: apart, anywhere: anywhere}
 			if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil && len(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) > 0 {
 				i.prefers, _ = nodeaffinity.NewPreferredSchedulingTerms(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) // the API server has checked it
 				i.score = i.scored(h.Node)
@@ -311,16 +314,6 @@ func (p *packHost) usedBut(free []int64) (part float64) {
 	return part
 }
 
-// largest is the largest part of the resources that a request asks for.
-func largest(asks, of []int64) (part float64) {
-	for i, n := range asks {
-		if of[i] > 0 {
-			part = max(part, float64(n)/float64(of[i]))
-		}
-	}
-	return part
-}
-
 // PrefersApart returns the terms by which the pod only prefers to share no node with others.
 func PrefersApart(pod *corev1.Pod) (terms []corev1.PodAffinityTerm) {
 	if a := pod.Spec.Affinity; a != nil && a.PodAntiAffinity != nil {
@@ -338,12 +331,10 @@ func (k *packer) separates(pod *corev1.Pod) bool {
 	if a := pod.Spec.Affinity; a != nil && a.PodAntiAffinity != nil && len(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
 		return true
 	}
-	if k.KeepSpread && len(PrefersApart(pod)) > 0 {
-		return true
-	}
-	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
-		return c.TopologyKey == corev1.LabelHostname && (k.KeepSpread || c.WhenUnsatisfiable == corev1.DoNotSchedule)
-	})
+	return k.KeepSpread && len(PrefersApart(pod)) > 0 ||
+		slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+			return c.TopologyKey == corev1.LabelHostname && (k.KeepSpread || c.WhenUnsatisfiable == corev1.DoNotSchedule)
+		})
 }
 
 // plan returns the plan by which these hosts go, its new node, and what it is worth over the horizon. That is 0 or less if there is none.

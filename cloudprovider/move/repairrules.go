@@ -65,12 +65,9 @@ var defaultRepairRules = []string{
 // ParseRepairRules reads rules of the form CONDITION[/REASON]=ACTION[,WAIT]. EKS's defaults follow them. Among the rules of either, the one with the
 // most specific reason counts.
 func ParseRepairRules(texts []string) (RepairRules, error) {
-	defaults, err := parseRepairRules(defaultRepairRules, nil)
-	rules, errOfUser := parseRepairRules(texts, defaults)
-	if err := errors.Join(err, errOfUser); err != nil {
-		return nil, err
-	}
-	return append(rules, defaults...), nil
+	defaults, wrong := parseRepairRules(defaultRepairRules, nil)
+	rules, err := parseRepairRules(texts, defaults)
+	return append(rules, defaults...), errors.Join(wrong, err)
 }
 
 // parseRepairRules returns the rules with the most specific one first. A rule without a wait has that of the condition by default.

@@ -12,14 +12,8 @@ func (in *Input) Family() AMIFamily {
 
 // AMIFamily returns the family that the node group's AMI type names, or "" for a custom image.
 func (n *Nodegroup) AMIFamily() AMIFamily {
-	for prefix, family := range map[string]AMIFamily{
-		"AL2_": AL2, "AL2023_": AL2023, "BOTTLEROCKET_": Bottlerocket, "WINDOWS_": Windows,
-	} {
-		if strings.HasPrefix(n.AMIType, prefix) {
-			return family
-		}
-	}
-	return ""
+	prefix := n.AMIType[:strings.IndexByte(n.AMIType, '_')+1]
+	return map[string]AMIFamily{"AL2_": AL2, "AL2023_": AL2023, "BOTTLEROCKET_": Bottlerocket, "WINDOWS_": Windows}[prefix]
 }
 
 func (in *Input) os() string {

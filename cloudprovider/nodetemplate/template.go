@@ -140,11 +140,7 @@ func Divides(part, whole corev1.ResourceName) bool {
 
 // Extended reports whether something that may start later than the node publishes the resource, rather than kubelet itself.
 func Extended(name corev1.ResourceName) bool {
-	switch name {
-	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage:
-		return false
-	}
-	return true
+	return !slices.Contains([]corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, corev1.ResourceEphemeralStorage}, name)
 }
 
 // Node returns a new Ready node called name as the group would add it, with the Assumed labels and without a provider ID.

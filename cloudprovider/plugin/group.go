@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -109,9 +108,8 @@ func (p *provider) NodeGroupNodes(_ context.Context, r *protos.NodeGroupNodesReq
 	instances, _ := g.Nodes() // which never fails
 	response := &protos.NodeGroupNodesResponse{}
 	for _, i := range instances {
-		is := cmp.Or(i.Status, &cloudprovider.InstanceStatus{})
-		m := &protos.Instance{Id: i.Id, Status: &protos.InstanceStatus{InstanceState: protos.InstanceStatus_InstanceState(is.State)}}
-		if why := is.ErrorInfo; why != nil {
+		m := &protos.Instance{Id: i.Id, Status: &protos.InstanceStatus{InstanceState: protos.InstanceStatus_InstanceState(i.Status.State)}}
+		if why := i.Status.ErrorInfo; why != nil {
 			m.Status.ErrorInfo = &protos.InstanceErrorInfo{ErrorCode: why.ErrorCode, ErrorMessage: why.ErrorMessage, InstanceErrorClass: int32(why.ErrorClass)}
 		}
 		response.Instances = append(response.Instances, m)

@@ -42,14 +42,11 @@ func (p *pageSizes) learn(nodes []*corev1.Node) {
 // complete adds the sizes that a template of the caller's lacks.
 func (p *pageSizes) complete(node *corev1.Node) {
 	shown := p.shown.Load()
-	if shown == nil {
+	if shown == nil || (*shown)[platformOf(node)] == nil {
 		return
 	}
 	for _, list := range []*corev1.ResourceList{&node.Status.Capacity, &node.Status.Allocatable} {
 		completed := maps.Clone((*shown)[platformOf(node)])
-		if completed == nil {
-			return
-		}
 		maps.Copy(completed, *list)
 		*list = completed
 	}

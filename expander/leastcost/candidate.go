@@ -65,8 +65,7 @@ func (f *Filter) weighed(c *candidate, count int) float64 {
 func (f *Filter) cost(c *candidate, count int) (pricing.Amount, bool) {
 	cost, known := c.costs[count]
 	if !known {
-		cost, known = f.prices.NodeCost(c.id, c.info.Node(), count)
-		if known {
+		if cost, known = f.prices.NodeCost(c.id, c.info.Node(), count); known {
 			c.costs[count] = cost
 		}
 	}

@@ -194,16 +194,14 @@ func (a *assignment) add(group string, pods []*apiv1.Pod) {
 	a.pods, a.nodes = append(a.pods, pods...), append(a.nodes, plan.Node{Group: group, Pods: pods})
 }
 
-func (b choice) all() []*apiv1.Pod {
-	var pods []*apiv1.Pod
+func (b choice) all() (pods []*apiv1.Pod) {
 	for _, a := range b.planned {
 		pods = append(pods, a.pods...)
 	}
 	return pods
 }
 
-func (b choice) options(candidates []candidate) []expander.Option {
-	var list []expander.Option
+func (b choice) options(candidates []candidate) (list []expander.Option) {
 	for _, i := range b.chosen {
 		o := candidates[i].option
 		if first := b.planned[b.first]; len(first.nodes) > 0 {

@@ -211,8 +211,7 @@ func sought(pod *apiv1.Pod) []apiv1.PodAffinityTerm {
 }
 
 // hostPorts returns the host ports of a pod and its sidecars, such as "TCP/8080", whatever the address.
-func hostPorts(pod *apiv1.Pod) []string {
-	var ports []string
+func hostPorts(pod *apiv1.Pod) (ports []string) {
 	for _, p := range schedutil.GetHostPorts(pod) {
 		ports = append(ports, fmt.Sprintf("%s/%d", cmp.Or(p.Protocol, apiv1.ProtocolTCP), p.HostPort))
 	}

@@ -129,13 +129,10 @@ func tolerance(used, offered Size) float64 {
 
 // wastesNoMore reports whether a leaves no more of anything idle for each of its pods than b does.
 func wastesNoMore(a, b Explanation) bool {
-	idle := func(e Explanation) [3]float64 {
-		pods := float64(e.Pods)
-		return [3]float64{float64(e.Offered.CPUMillis-e.Used.CPUMillis) / pods,
-			float64(e.Offered.MemoryBytes-e.Used.MemoryBytes) / pods, float64(e.Offered.Accelerators-e.Used.Accelerators) / pods}
-	}
-	idleA, idleB := idle(a), idle(b)
-	return idleA[0] <= idleB[0] && idleA[1] <= idleB[1] && idleA[2] <= idleB[2]
+	noMore := func(ofA, ofB int64) bool { return float64(ofA)/float64(a.Pods) <= float64(ofB)/float64(b.Pods) }
+	return noMore(a.Offered.CPUMillis-a.Used.CPUMillis, b.Offered.CPUMillis-b.Used.CPUMillis) &&
+		noMore(a.Offered.MemoryBytes-a.Used.MemoryBytes, b.Offered.MemoryBytes-b.Used.MemoryBytes) &&
+		noMore(a.Offered.Accelerators-a.Used.Accelerators, b.Offered.Accelerators-b.Used.Accelerators)
 }
 
 // Explanation is the judgement of one option.

@@ -134,8 +134,7 @@ func (p *Pricer) OfResources(r Resources) pricing.Price {
 }
 
 // NextOfUnknownType estimates the cost of the next n instances of g by an instance type that it has now, or else by their resources.
-func (p *Pricer) NextOfUnknownType(g *group.Group, n int, now string, r Resources) Cost {
-	var c Cost
+func (p *Pricer) NextOfUnknownType(g *group.Group, n int, now string, r Resources) (c Cost) {
 	add := func(capacityType string, units int) {
 		price, ok := p.of(g, capacityType, g.Zones)(now)
 		if price.Basis = joined("the type of its node", price.Basis); !ok {

@@ -1,6 +1,7 @@
 package cooldown
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -42,16 +43,8 @@ func poolOf(m awsmessage.Meaning) Pool {
 }
 
 func (p Pool) String() string {
-	var parts []string
-	for _, s := range []string{p.CapacityType, p.InstanceType, p.Zone} {
-		if s != "" {
-			parts = append(parts, s)
-		}
-	}
-	if len(parts) == 0 {
-		return "any"
-	}
-	return strings.Join(parts, " ")
+	parts := slices.DeleteFunc([]string{p.CapacityType, p.InstanceType, p.Zone}, func(s string) bool { return s == "" })
+	return cmp.Or(strings.Join(parts, " "), "any")
 }
 
 func (p Pool) has(q Pool) bool {

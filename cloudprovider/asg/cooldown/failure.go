@@ -32,26 +32,6 @@ func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
 	return &Failure{At: at, Code: m.Code, Message: Bounded(message), Class: m.Class, Pool: poolOf(m)}
 }
 
-// failureFrom reads the status message of a failed activity, such as "Could not launch Spot Instances.
-// InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
-func failureFrom(message string, at time.Time) *Failure {
-	f := NewFailure(awsmessage.Of("", message), message, at)
-	if awsmessage.AbandonedByHook(message) {
-		f.Code = "LifecycleHookAbandoned"
-	}
-	f.Code = cmp.Or(f.Code, codeless[f.Class], "LaunchFailed")
-	return f
-}
-
-// zoneOf returns the zone of an activity, in which AWS tried to launch, or "".
-func zoneOf(a types.Activity) string {
-	var details struct {
-		Zone string `json:"Availability Zone"`
-	}
-	_ = json.Unmarshal([]byte(aws.ToString(a.Details)), &details) // AWS promises no form of it
-	return details.Zone
-}
-
 // codeless are the codes for messages in which AWS gives none.
 var codeless = map[awsmessage.Class]string{
 	awsmessage.NoCapacity:    "InsufficientInstanceCapacity",
@@ -128,12 +108,22 @@ func FailedLaunches(activities []types.Activity) []FailedLaunch {
 		if !failed(a) {
 			continue
 		}
-		f := FailedLaunch{Failure: *failureFrom(aws.ToString(a.StatusMessage), aws.ToTime(a.StartTime)), Ended: aws.ToTime(a.EndTime)}
+		// Such as "Could not launch Spot Instances. InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
+		message := aws.ToString(a.StatusMessage)
+		f := FailedLaunch{Failure: *NewFailure(awsmessage.Of("", message), message, aws.ToTime(a.StartTime)), Ended: aws.ToTime(a.EndTime)}
+		if awsmessage.AbandonedByHook(message) {
+			f.Code = "LifecycleHookAbandoned"
+		}
+		f.Code = cmp.Or(f.Code, codeless[f.Class], "LaunchFailed")
 		if f.Ended.Before(f.At) {
 			f.Ended = f.At
 		}
 		if f.Class == awsmessage.NoCapacity || f.Code == "Unsupported" || ofZone.MatchString(f.Message) { // other failures may concern all zones
-			f.Pool.Zone = cmp.Or(f.Pool.Zone, zoneOf(a))
+			var details struct {
+				Zone string `json:"Availability Zone"`
+			}
+			_ = json.Unmarshal([]byte(aws.ToString(a.Details)), &details) // AWS promises no form of it
+			f.Pool.Zone = cmp.Or(f.Pool.Zone, details.Zone)
 		}
 		failures = append(failures, f)
 	}
@@ -143,12 +133,9 @@ func FailedLaunches(activities []types.Activity) []FailedLaunch {
 // failed reports whether the activity is a launch that failed: EC2 refused it, the instance died before it was in service, or a lifecycle hook
 // abandoned it. AWS calls the latter two "Cancelled", as it does a launch that somebody took back.
 func failed(a types.Activity) bool {
-	message := aws.ToString(a.StatusMessage)
-	if _, launching, _ := Subject(a); !launching {
-		return false
-	}
-	return a.StatusCode == types.ScalingActivityStatusCodeFailed || a.StatusCode == types.ScalingActivityStatusCodeCancelled &&
-		afterLaunch(message)
+	_, launching, _ := Subject(a)
+	return launching && (a.StatusCode == types.ScalingActivityStatusCodeFailed ||
+		a.StatusCode == types.ScalingActivityStatusCodeCancelled && afterLaunch(aws.ToString(a.StatusMessage)))
 }
 
 // afterLaunch reports whether the instance was launched, and died or was abandoned before it was in service.

@@ -96,10 +96,7 @@ func (g *Group) Instance(id string) *Instance {
 
 // InMotion reports whether the group is expected to look different in a moment.
 func (g *Group) InMotion() bool {
-	if g.Missing() > 0 || g.StatedCapacity != g.DesiredCapacity {
-		return true
-	}
-	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
+	return g.Missing() > 0 || g.StatedCapacity != g.DesiredCapacity || slices.ContainsFunc(g.Instances, func(i Instance) bool {
 		return i.Lifecycle != "InService" && i.Lifecycle != "Standby" && !i.Lifecycle.Retained()
 	})
 }

@@ -54,9 +54,9 @@ func (g *Group) Divide(among, available []string) []*Group {
 		}
 	}
 	able := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return !slices.Contains(available, v.Zone) })
-	g.level(able, g.MinSize-g.DesiredCapacity, func(v *Group) (*int, int) { return &v.MinSize, v.most })
+	g.level(able, g.MinSize-g.DesiredCapacity, func(v *Group) *int { return &v.MinSize })
 	growing := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return len(among) > 0 && !slices.Contains(among, v.Zone) })
-	g.level(growing, left, func(v *Group) (*int, int) { return &v.MaxSize, v.most })
+	g.level(growing, left, func(v *Group) *int { return &v.MaxSize })
 	for _, v := range views {
 		if limit, ok := g.ZoneLimits[v.Zone]; ok {
 			v.MaxSize = min(v.MaxSize, limit.MaxSize)
@@ -67,13 +67,13 @@ func (g *Group) Divide(among, available []string) []*Group {
 }
 
 // level deals out capacity in whole instances: to the smallest zone groups first, to the first of equals first, to none beyond its most.
-func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, most int)) {
+func (g *Group) level(views []*Group, capacity int, of func(*Group) *int) {
 	weight := g.Source.MinWeight()
 	for left := capacity / weight; left > 0; {
 		var lowest []*int
 		gap, space := left, left // the distance to the next size above the lowest, and the space in the lowest
 		for _, v := range views {
-			size, most := of(v)
+			size, most := of(v), v.most
 			switch {
 			case *size+weight > most:
 			case len(lowest) == 0 || *size < *lowest[0]:

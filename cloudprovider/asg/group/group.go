@@ -146,8 +146,6 @@ func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Termina
 // somebody terminates it.
 func (l Lifecycle) Retained() bool { return l == "Terminating:Retained" }
 
-func (l Lifecycle) DepartedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
-
 const Terminating Lifecycle = "Terminating"
 
 // ReplacesRootVolume reports whether an instance refresh replaces the root volume of the instance, which stays in the group.

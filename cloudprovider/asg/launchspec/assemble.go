@@ -173,7 +173,9 @@ func (r *Resolver) used(source Source, base *template) []*template {
 	}
 	for _, o := range source.Overrides {
 		t := r.templateOf(o, base)
-		same := func(other *template) bool { return other.like(t) }
+		same := func(other *template) bool {
+			return other.id == t.id && other.version == t.version && other.ImageID == t.ImageID
+		}
 		switch {
 		case t == base:
 			used = []*template{base}
@@ -196,10 +198,6 @@ func (r *Resolver) templateOf(o Override, base *template) *template {
 	its := *used
 	its.ImageID = o.ImageID
 	return &its
-}
-
-func (t *template) like(other *template) bool {
-	return t == other || t.id == other.id && t.version == other.version && t.ImageID == other.ImageID
 }
 
 // assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select the types,

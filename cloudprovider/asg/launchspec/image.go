@@ -36,9 +36,7 @@ func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 			if isAlias(id) && !ref.IsZero() {
 				r.aliases.want(id)
 			}
-			if users[id].IsZero() {
-				users[id] = ref
-			}
+			users[id] = cmp.Or(users[id], ref)
 		}
 	}
 	r.resolveAliases(ctx, users)

@@ -29,18 +29,16 @@ const waitFor = "wait for its end: "
 // stateOf returns what EKS does with a node group, and what it finds wrong.
 func stateOf(n *ekstypes.Nodegroup, key NodegroupKey) (Operation, []Problem) {
 	see := fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(key.Cluster), shellword.Quote(key.Name))
-	does := func(verb string) Operation {
-		return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, key.Name), Remedy: waitFor + see}
+	does := func(verb string, ends bool) Operation {
+		return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, key.Name), Remedy: waitFor + see, Ends: ends}
 	}
 	switch n.Status {
 	case ekstypes.NodegroupStatusCreating:
-		return does("creates"), nil
+		return does("creates", false), nil
 	case ekstypes.NodegroupStatusUpdating:
-		return does("updates"), nil
+		return does("updates", false), nil
 	case ekstypes.NodegroupStatusDeleting:
-		o := does("deletes")
-		o.Ends = true
-		return o, nil
+		return does("deletes", true), nil
 	case ekstypes.NodegroupStatusDegraded, ekstypes.NodegroupStatusCreateFailed, ekstypes.NodegroupStatusDeleteFailed:
 		issue := ""
 		if h := n.Health; h != nil && len(h.Issues) > 0 {

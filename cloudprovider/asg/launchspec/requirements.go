@@ -37,10 +37,7 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 		}
 	}
 	for _, o := range g.Source.Overrides {
-		if o.Requirements == nil {
-			continue
-		}
-		if used := r.templateOf(o, base); used != nil {
+		if used := r.templateOf(o, base); used != nil && o.Requirements != nil {
 			ask(requirementsJSON(o.Requirements), used.ImageID)
 		}
 	}

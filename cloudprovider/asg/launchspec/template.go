@@ -137,10 +137,7 @@ func (r *Resolver) fetchAllTemplates(ctx context.Context, most int) error {
 	newest := map[string]ec2types.LaunchTemplateVersion{}
 	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(r.apis.EC2, &ec2.DescribeLaunchTemplateVersionsInput{
 		Versions: []string{"$Latest", "$Default"}, MaxResults: aws.Int32(maxTemplatesPerPage)})
-	for range most {
-		if !pages.HasMorePages() {
-			break
-		}
+	for n := 0; pages.HasMorePages() && n < most; n++ {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return fmt.Errorf("describe all launch templates: %w", err)

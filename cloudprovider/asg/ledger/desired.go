@@ -145,7 +145,7 @@ func (l *Ledger) isNewest(g *group.Group) bool {
 			return false
 		}
 		if i := g.Instance(was.ID); i != nil {
-			return i.Lifecycle.DepartedForGood()
+			return i.Lifecycle.Leaving() || i.Lifecycle == "Detaching" || i.Lifecycle == "Detached"
 		}
 		return l.missing(g, was.ID) && g.ReadAt.Sub(l.metAt) > ReadingLag
 	})

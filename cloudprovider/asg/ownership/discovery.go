@@ -44,10 +44,8 @@ func (d Discovery) Searches() []TagFilter {
 		return d.Filters
 	}
 	var all TagFilter
-	for _, f := range d.Filters {
-		for _, tag := range f {
-			all = all.with(tag)
-		}
+	for _, tag := range slices.Concat(d.Filters...) {
+		all = all.with(tag)
 	}
 	return []TagFilter{all}
 }

@@ -67,17 +67,13 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 			r.markUntil = now.Add(p.Deadline.Sub(now) / 4)
 			endEvictions()
 			r.settle(ctx)
-			evictions = calls // for pods that we may not delete
+			evictions = calls // for the deletions, and for pods that we may not delete
 		}
 		due := r.due(pods, now)
 		if p.HandsOff != nil && !r.forcing {
 			due = slices.DeleteFunc(due, p.HandsOff)
 		}
-		if r.forcing {
-			r.ask(calls, due, p.Deadline)
-		} else {
-			r.ask(evictions, due, time.Time{})
-		}
+		r.ask(evictions, due, p.Deadline)
 		r.pause(ctx, pods, p)
 	}
 }
@@ -150,8 +146,7 @@ func (r *round) moves(pod *corev1.Pod) bool {
 
 // due are the pods to evict or delete now. A pod on its way keeps its grace, even if the instance ends sooner: nobody could
 // give it more.
-func (r *round) due(pods []*corev1.Pod, now time.Time) []*corev1.Pod {
-	var due []*corev1.Pod
+func (r *round) due(pods []*corev1.Pod, now time.Time) (due []*corev1.Pod) {
 	for _, pod := range pods {
 		t := r.tried[pod.UID]
 		pause := min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)

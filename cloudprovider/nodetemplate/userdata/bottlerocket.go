@@ -56,10 +56,8 @@ func tomlWork(text string) int {
 func bindsKubelet(commands []any) bool {
 	return slices.ContainsFunc(commands, func(command any) bool {
 		words := at[[]any](command)
-		if len(words) < 3 || words[1] != "ephemeral-storage" || words[2] != "bind" {
-			return false
-		}
-		return len(words) == 3 || slices.Contains(words, any("/var/lib/kubelet"))
+		return len(words) >= 3 && words[1] == "ephemeral-storage" && words[2] == "bind" &&
+			(len(words) == 3 || slices.Contains(words, any("/var/lib/kubelet")))
 	})
 }
 
@@ -77,7 +75,7 @@ func (r *reader) bottlerocketFacts() Facts {
 	s.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
 	s.reserve(&f.SystemReserved, "system-reserved", setting("system-reserved"))
 	s.reserveCPUs(at[string](r.settings, "reserved-cpus"))
-	s.evict(&f.EvictionHard, "eviction-hard", setting("eviction-hard"))
+	s.evict("eviction-hard", setting("eviction-hard"))
 	return f
 }
 

@@ -129,7 +129,7 @@ func (s settings) applyFlag(flag, value string, first bool) {
 		if first {
 			s.EvictionHard = nodetemplate.Thresholds{Whole: true}
 		}
-		s.evict(&s.EvictionHard, flag, pairs(value, "<"))
+		s.evict(flag, pairs(value, "<"))
 	}
 }
 
@@ -197,12 +197,8 @@ func (s settings) labels(what string, list []pair) {
 }
 
 func restricted(key string) bool {
-	domain, _, ok := strings.Cut(key, "/")
-	if !ok || kubeletapis.IsKubeletLabel(key) {
-		return false
-	}
-	return domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io") ||
-		domain == "k8s.io" || strings.HasSuffix(domain, ".k8s.io")
+	domain, _, ok := strings.Cut("."+key, "/")
+	return ok && !kubeletapis.IsKubeletLabel(key) && (strings.HasSuffix(domain, ".kubernetes.io") || strings.HasSuffix(domain, ".k8s.io"))
 }
 
 // taintSpec reads key=value:effect or key:effect.
@@ -318,7 +314,7 @@ var evictionSignals = []string{
 	"containerfs.available", "containerfs.inodesFree", "allocatableMemory.available", "pid.available",
 }
 
-func (s settings) evict(thresholds *nodetemplate.Thresholds, what string, list []pair) {
+func (s settings) evict(what string, list []pair) {
 	for _, p := range list {
 		if !s.spend(settingWork) {
 			return
@@ -326,14 +322,14 @@ func (s settings) evict(thresholds *nodetemplate.Thresholds, what string, list [
 		threshold, expected := parseThreshold(p.value)
 		switch {
 		case s.unresolvedIn(what, p.key, p.value):
-			thresholds.Whole = false
+			s.EvictionHard.Whole = false
 		case !slices.Contains(evictionSignals, p.key):
 			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "an eviction signal such as memory.available, and '<'")
 		case expected != "":
-			thresholds.Whole = false
+			s.EvictionHard.Whole = false
 			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
 		default:
-			put(&thresholds.Signals, p.key, threshold)
+			put(&s.EvictionHard.Signals, p.key, threshold)
 		}
 	}
 }
@@ -408,7 +404,7 @@ func (s settings) applyConfig(config map[string]any) {
 	*s.reservedCPUs = cmp.Or(at[string](config, "reservedSystemCPUs"), *s.reservedCPUs)
 	s.reserve(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(at[object](config, "kubeReserved")))
 	s.reserve(&s.SystemReserved, "kubelet systemReserved", sortedPairs(at[object](config, "systemReserved")))
-	s.evict(&s.EvictionHard, "kubelet evictionHard", sortedPairs(at[object](config, "evictionHard")))
+	s.evict("kubelet evictionHard", sortedPairs(at[object](config, "evictionHard")))
 	for _, item := range at[[]any](config, "registerWithTaints") {
 		s.taint("kubelet registerWithTaints", corev1.Taint{
 			Key: at[string](item, "key"), Value: at[string](item, "value"), Effect: corev1.TaintEffect(at[string](item, "effect")),

@@ -241,12 +241,12 @@ const mostTelling = time.Second
 func (s *speaker) tell(k kind) outcome {
 	o := outcome{state: decision.PodHelpless, search: -1}
 	if s.telling >= mostTelling {
-		o.cause = s.cause(k.pods[0], s.answers(k, false))
+		o.cause = why.Pod(k.pods[0], s.need(k.pods[0]), s.answers(k, false), s.groups)
 		return o
 	}
 	began := time.Now()
 	answers := s.answers(k, true)
-	o.cause, o.search = s.cause(k.pods[0], answers, s.next...), s.keep(answers)
+	o.cause, o.search = why.Pod(k.pods[0], s.need(k.pods[0]), answers, s.groups, s.next...), s.keep(answers)
 	s.telling += time.Since(began)
 	return o
 }
@@ -277,11 +277,6 @@ func ofVolume(pod *corev1.Pod, r decision.Reason) decision.Reason {
 		return why.Scheduling("VolumeZone", nil, "")
 	}
 	return r
-}
-
-// cause names the cause why the pod waits, from the answers of all groups, and from the next nodes.
-func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer, next ...*why.GroupNode) decision.Reason {
-	return why.Pod(pod, s.need(pod), list, s.groups, next...)
 }
 
 // need is the one zone that the pod needs, if any.
@@ -411,12 +406,10 @@ func (s *speaker) optionSearches(ch *choice) func(*corev1.Pod) int {
 		if !found {
 			return -1
 		}
-		at, made := known[in]
-		if !made {
-			at = s.keep(s.optionAnswers(ch, in))
-			known[in] = at
+		if _, made := known[in]; !made {
+			known[in] = s.keep(s.optionAnswers(ch, in))
 		}
-		return at
+		return known[in]
 	}
 }
 

@@ -50,8 +50,7 @@ func compacted(pods []corestatus.NoScaleUpInfo) unhelped {
 				}
 				r := refusalOf(reasons, i == 1)
 				if refusals[r] == nil {
-					kept := r // or each answer would take memory
-					refusals[r] = &kept
+					refusals[r] = new(r) // or each answer would take memory
 				}
 				list[at] = refusals[r]
 			}

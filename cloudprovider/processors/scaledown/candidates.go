@@ -83,16 +83,13 @@ func (c *CheapestFirst) ResetState() { c.costs = map[*corev1.Node]float64{} }
 func (c *CheapestFirst) ScaleDownEarlierThan(a, b *corev1.Node) bool { return c.cost(a) < c.cost(b) }
 
 func (c *CheapestFirst) cost(n *corev1.Node) float64 {
-	cost, known := c.costs[n]
-	if known {
-		return cost
+	if _, known := c.costs[n]; !known {
+		c.costs[n] = math.Inf(1)
+		if info, err := c.Cluster.GetNodeInfo(n.Name); err == nil {
+			c.costs[n] = move.Cost(snapshot.Pods(info))
+		}
 	}
-	cost = math.Inf(1)
-	if info, err := c.Cluster.GetNodeInfo(n.Name); err == nil {
-		cost = move.Cost(snapshot.Pods(info))
-	}
-	c.costs[n] = cost
-	return cost
+	return c.costs[n]
 }
 
 // GroupDelays is the core's processor for --scale-down-delay-type-local with a lock. The core's own one keeps plain maps: each loop reads them,

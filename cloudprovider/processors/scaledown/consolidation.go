@@ -211,19 +211,14 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 	go func() { made <- search{move.Plans(hosts, offers, packing), time.Since(began)} }()
 }
 
+// hostOf has the pods with what they ask for, which the snapshot has worked out. The core writes to the containers of pods while plans are made.
 func hostOf(info *framework.NodeInfo) move.Host {
-	return move.Host{Node: info.Node(), Pods: podsOf(info), Devices: nodetemplate.InSlices(info.LocalResourceSlices, nodetemplate.SharesAccelerators)}
-}
-
-// podsOf returns the pods with what they ask for, which the snapshot has worked out. The core writes to the containers of pods while plans are made.
-func podsOf(info *framework.NodeInfo) []move.HostPod {
-	all := info.GetPods()
-	pods := make([]move.HostPod, len(all))
-	for i, p := range all {
+	h := move.Host{Node: info.Node(), Devices: nodetemplate.InSlices(info.LocalResourceSlices, nodetemplate.SharesAccelerators)}
+	for _, p := range info.GetPods() {
 		asks := p.CalculateResource().Resource
-		pods[i] = move.HostPod{Pod: p.GetPod(), CPU: asks.GetMilliCPU(), Memory: asks.GetMemory(), Storage: asks.GetEphemeralStorage(), Others: asks.GetScalarResources()}
+		h.Pods = append(h.Pods, move.HostPod{Pod: p.GetPod(), CPU: asks.GetMilliCPU(), Memory: asks.GetMemory(), Storage: asks.GetEphemeralStorage(), Others: asks.GetScalarResources()})
 	}
-	return pods
+	return h
 }
 
 // spare returns the number of nodes that the group may lose.

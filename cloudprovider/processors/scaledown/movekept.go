@@ -239,7 +239,10 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 				}
 			}
 		}
-		if slices.ContainsFunc(p.Nodes, func(name string) bool { return m.restarting(ctx, name) }) { // new pods may have the places of old ones
+		if slices.ContainsFunc(p.Nodes, func(name string) bool { // new pods may have the places of old ones
+			at := m.states[name].Restarted
+			return !at.IsZero() && m.Clock.Since(at) < move.RestartTime && len(move.Deployments(podsOn(ctx, name))) > 0
+		}) {
 			m.hold(n.Name, move.HeldRestart, "Deployments of its plan are restarted first")
 			continue
 		}
@@ -260,10 +263,4 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 		}
 	}
 	return fit, places
-}
-
-// restarting reports whether a node has pods of Deployments that were restarted a while ago.
-func (m *Moves) restarting(ctx *cacontext.AutoscalingContext, node string) bool {
-	at := m.states[node].Restarted
-	return !at.IsZero() && m.Clock.Since(at) < move.RestartTime && len(move.Deployments(podsOn(ctx, node))) > 0
 }

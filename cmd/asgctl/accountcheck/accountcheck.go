@@ -26,8 +26,7 @@ func New(ctx context.Context, clients *awsclient.Clients) *Check {
 }
 
 // Findings are the facts that somebody must put right.
-func (c *Check) Findings() []string {
-	var found []string
+func (c *Check) Findings() (found []string) {
 	for _, p := range c.Permissions {
 		if p.Fault() {
 			found = append(found, p.Action+" is "+p.Outcome)

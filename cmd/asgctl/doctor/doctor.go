@@ -54,8 +54,7 @@ var checks = []check{
 	{"rivals", "other autoscalers, and Karpenter", false, checkRivals},
 }
 
-func Names() []string {
-	var names []string
+func Names() (names []string) {
 	for _, c := range checks {
 		names = append(names, c.name)
 	}

@@ -71,8 +71,13 @@ func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
 }
 
 func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) {
-	instances := 0
-	in.eachGroup(func(g *group.Group) { instances += len(g.Instances) })
+	instances, names := 0, []string(nil)
+	in.eachGroup(func(g *group.Group) {
+		instances += len(g.Instances)
+		for _, s := range g.Stated {
+			names = append(names, s.Cluster)
+		}
+	})
 	if n := in.elsewhere; n != nil && len(in.nodes.value) == 0 && instances > 0 {
 		c.find("node "+n.Name, "no node has a provider ID of EC2, so the autoscaler takes none for a group's and removes none",
 			fmt.Sprintf("its provider ID is %q", n.Spec.ProviderID), nodemeta.RemedyProviderID)
@@ -80,12 +85,6 @@ func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) 
 	if in.groups.value.Cluster.Cluster != "" {
 		return true
 	}
-	var names []string
-	in.eachGroup(func(g *group.Group) {
-		for _, s := range g.Stated {
-			names = append(names, s.Cluster)
-		}
-	})
 	if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 1 {
 		c.find("this cluster", fmt.Sprintf("its name is not known, and groups state %s: no instance that did not become a node is terminated in them", why.Count(len(names), "cluster")),
 			fmt.Sprintf("the statements of the groups: %.200q", names), "asgctl groups, then start the autoscaler with --asg-cluster-name=NAME")

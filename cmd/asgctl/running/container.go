@@ -74,8 +74,7 @@ func Shell(c corev1.Container) bool {
 }
 
 // words returns the words of a container's command and arguments behind its program. Each flag is one of them: --name=value for --name value, too.
-func words(c corev1.Container) []string {
-	var words []string
+func words(c corev1.Container) (words []string) {
 	variables := map[string]string{} // one with a value from elsewhere stays as it is written
 	for _, e := range c.Env {
 		if e.ValueFrom == nil {

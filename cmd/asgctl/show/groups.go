@@ -169,8 +169,7 @@ func launchFrom(s launchspec.Source) Launch {
 }
 
 // Blocked are the names of the groups to which no node can be added.
-func (l Groups) Blocked() []string {
-	var names []string
+func (l Groups) Blocked() (names []string) {
 	for _, g := range l.Groups {
 		if slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool { return p.Blocks }) {
 			names = append(names, g.Name)

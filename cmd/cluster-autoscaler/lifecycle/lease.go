@@ -130,14 +130,11 @@ func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-c
 		return ctx.Err()
 	}
 	record, _, err := lock.Get(ctx)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || err == nil && record.HolderIdentity != lock.Identity() {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read it: %w", err)
-	}
-	if record.HolderIdentity != lock.Identity() {
-		return nil
 	}
 	now := metav1.Now()
 	// A record without a holder, which anybody may take at once.

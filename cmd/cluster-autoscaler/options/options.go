@@ -104,7 +104,11 @@ const (
 func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableVersionedFeatureGate) *Options {
 	klog.InitFlags(stock)
 	utilruntime.Must(logsapi.AddFeatureGates(gates))
-	o := &Options{Logging: logsapi.NewLoggingConfiguration(), LeaderElection: leaderElection()}
+	o := &Options{Logging: logsapi.NewLoggingConfiguration(), LeaderElection: componentbaseconfig.LeaderElectionConfiguration{ // as in stock
+		LeaderElect: true, ResourceLock: resourcelock.LeasesResourceLock, ResourceName: usualLease,
+		LeaseDuration: metav1.Duration{Duration: 15 * time.Second}, RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
+		RetryPeriod: metav1.Duration{Duration: 2 * time.Second},
+	}}
 	componentopts.BindLeaderElectionFlags(&o.LeaderElection, fs)
 	logsapi.AddFlags(o.Logging, fs)
 	gates.AddFlag(fs)
@@ -115,15 +119,6 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	fs.AddGoFlagSet(stock)
 	describeStock(fs)
 	return o
-}
-
-// leaderElection has the defaults of the stock autoscaler.
-func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
-	return componentbaseconfig.LeaderElectionConfiguration{
-		LeaderElect: true, ResourceLock: resourcelock.LeasesResourceLock, ResourceName: usualLease,
-		LeaseDuration: metav1.Duration{Duration: 15 * time.Second}, RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
-		RetryPeriod: metav1.Duration{Duration: 2 * time.Second},
-	}
 }
 
 func (a *AWS) addFlags(fs *pflag.FlagSet) {
@@ -304,8 +299,7 @@ func CheckCloudProvider(name string) error {
 
 // Given lists the flags that were given as --name=value, sorted by name. One that was repeated is listed with each of its values, in their
 // order, as asgctl replay gives them again. fs is parsed.
-func Given(fs *pflag.FlagSet) []string {
-	var given []string
+func Given(fs *pflag.FlagSet) (given []string) {
 	fs.Visit(func(f *pflag.Flag) { // by name
 		for _, value := range values(f) {
 			given = append(given, "--"+f.Name+"="+masked(value))

@@ -76,8 +76,7 @@ type step struct {
 var commands = []string{"aws ", "kubectl ", "asgctl ", "helm ", "eksctl "}
 
 // remedy splits a remedy into text and commands: a line that begins with a program, or the rest of a line behind a colon or "or".
-func remedy(s string) []step {
-	var steps []step
+func remedy(s string) (steps []step) {
 	for line := range strings.Lines(s) {
 		line = strings.TrimSpace(line)
 		at := len(line)

@@ -131,14 +131,6 @@ func (c *cloud) run(ctx context.Context) error {
 	return all.Wait()
 }
 
-// lookUp looks up once what run would look up beside the loops.
-func (c *cloud) lookUp(ctx context.Context) {
-	if c.spot != nil {
-		c.spot.Read(ctx)
-	}
-	c.provider.LookUp(ctx)
-}
-
 func (p *Process) newCache(c *cloud) *asg.Cache {
 	core, ours := p.core, p.options.AWS
 	discovery, _ := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery) // check has refused wrong ones

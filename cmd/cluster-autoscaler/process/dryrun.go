@@ -67,7 +67,10 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 	if !a.manager.GetCache().WaitForCacheSync(alive) {
 		return nil, because(ctx, fmt.Errorf("read the quotas: %w", context.Cause(alive)))
 	}
-	a.cloud.lookUp(ctx)
+	if a.cloud.spot != nil {
+		a.cloud.spot.Read(ctx)
+	}
+	a.cloud.provider.LookUp(ctx) // once, what cloud.run looks up beside the loops
 	var report *decision.Report
 	idle, most := 0, 1 // loops in a row that launched nothing
 	if p.core.ProvisioningRequestEnabled {
