@@ -19,19 +19,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// readFailures looks up why instances are missing, with one call per group that is short, several at a time. It takes the earlier failures on the same
-// pages, too: a lifecycle hook may give up a launch that began long before. The newest come first.
+// readFailures looks up why instances are missing, with one call per group that is short, several at a time.
 func (c *Cache) readFailures(ctx context.Context) {
-	names, since := c.failuresDue()
-	awsclient.Parallel(len(names), looksAtOnce, func(i int) {
-		name := names[i]
-		var failures []cooldown.FailedLaunch
-		all, err := c.eachPageSince(ctx, name, since[name], func(page *autoscaling.DescribeScalingActivitiesOutput) {
-			failures = append(failures, cooldown.FailedLaunches(page.Activities)...)
-		})
+	due := c.failuresDue()
+	awsclient.Parallel(len(due), looksAtOnce, func(i int) {
+		name := due[i].group
+		failures, all, err := c.failedLaunches(ctx, name, due[i].since)
 		switch {
 		case ctx.Err() != nil:
-		case err != nil && len(failures) == 0: // otherwise they may be all there are
+		case err != nil:
 			c.lookFailed(ctx, name, err)
 		default:
 			c.noteFailures(ctx, name, failures, all)
@@ -39,24 +35,29 @@ func (c *Cache) readFailures(ctx context.Context) {
 	})
 }
 
-// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first, and since when
-// failures may explain it.
-func (c *Cache) failuresDue() (names []string, since map[string]time.Time) {
+// failureLook is a group that is short, and since when failures may explain it.
+type failureLook struct {
+	group string
+	since time.Time
+}
+
+// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first.
+func (c *Cache) failuresDue() []failureLook {
 	now := c.clock.Now()
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
-	since = map[string]time.Time{}
+	waiting := map[string]time.Time{}
 	for name, e := range c.groups.entries {
 		if at, due := e.LookDue(now); due && !c.groups.identity.Foreign(e.Group()) {
-			since[name] = at
+			waiting[name] = at
 		}
 	}
-	names = slices.SortedFunc(maps.Keys(since), func(x, y string) int { return cmp.Or(since[x].Compare(since[y]), cmp.Compare(x, y)) })
-	names = names[:min(len(names), looksPerRound)]
-	for _, name := range names {
-		since[name] = c.groups.entries[name].Look(now)
+	names := slices.SortedFunc(maps.Keys(waiting), func(x, y string) int { return cmp.Or(waiting[x].Compare(waiting[y]), cmp.Compare(x, y)) })
+	var due []failureLook
+	for _, name := range names[:min(len(names), looksPerRound)] {
+		due = append(due, failureLook{name, c.groups.entries[name].Look(now)})
 	}
-	return names, since
+	return due
 }
 
 // lookFailed plans another look after an error, and logs once if AWS denies it.
@@ -102,6 +103,18 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 	c.specs.Suspect(name)
 	signal(c.groups.changed)
 	signal(c.resolve)
+}
+
+// failedLaunches returns the failed launches of the group since a moment of AWS's clock, and earlier ones on the same pages: a lifecycle hook may give
+// up a launch that began long before. The newest come first. all reports whether it had all of them.
+func (c *Cache) failedLaunches(ctx context.Context, name string, since time.Time) (failures []cooldown.FailedLaunch, all bool, err error) {
+	all, err = c.eachPageSince(ctx, name, since, func(page *autoscaling.DescribeScalingActivitiesOutput) {
+		failures = append(failures, cooldown.FailedLaunches(page.Activities)...)
+	})
+	if len(failures) > 0 {
+		err = nil // they may be all there are
+	}
+	return failures, all, err
 }
 
 // begun returns the instances that AWS is launching in the group, or has launched since a moment of its clock. Instances that somebody attaches, or

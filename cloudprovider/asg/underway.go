@@ -53,15 +53,21 @@ func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
 		} else {
 			errs = c.IncreaseZones(ctx, name, wanted)
 		}
-		// AWS may have launched instances all the same: it refuses to repeat a call that it has carried out and not answered.
-		if slices.ContainsFunc(slices.Collect(maps.Values(errs)), func(err error) bool {
-			_, lacking := errors.AsType[*LaunchError](err)
-			return err != nil && !lacking
-		}) {
+		if inDoubt(errs) {
 			_, _ = c.Reread(ctx, name) // or the failures count without it
 		}
 		c.endIncrease(ctx, name, e, wanted, errs)
 	}
+}
+
+// inDoubt reports whether AWS may have launched instances all the same: it refuses to repeat a call that it has carried out and not answered.
+func inDoubt(errs map[string]error) bool {
+	for _, err := range errs {
+		if _, lacking := errors.AsType[*LaunchError](err); err != nil && !lacking {
+			return true
+		}
+	}
+	return false
 }
 
 // nextIncrease takes the next increase, or nil. Zones are gathered for a moment, because the core increases zone groups one by one.

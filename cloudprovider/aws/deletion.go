@@ -83,35 +83,35 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	if n.provider.Pretended != nil {
 		return fmt.Errorf("node group %q: a shadow removes no node", n.id)
 	}
-	ids, placeholders, failed, err := n.instances(nodes)
+	gone, err := n.instances(nodes)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	if len(failed) > 0 {
-		n.provider.cache.DismissFailed(n.name, failed...)
+	if len(gone.failed) > 0 {
+		n.provider.cache.DismissFailed(n.name, gone.failed...)
 		n.provider.adopt(n.name)
 	}
 	end := func(ctx context.Context) error {
 		defer n.provider.adopt(n.name)
-		return terminate(ctx, n.name, ids)
+		return terminate(ctx, n.name, gone.ids)
 	}
 	// An error for unregistered nodes would keep the core from the other groups, which it asks for next under --force-delete-unregistered-nodes.
 	log := klog.FromContext(n.provider.ctx).V(2)
-	if g := n.group(); placeholders > 0 && g.TargetInstances() <= g.MinInstances() {
-		log.Info("Left instances that the minimum size asks for", "nodeGroup", n.id, "missing", placeholders)
-	} else if placeholders > 0 {
-		errs = append(errs, n.withdraw(placeholders))
+	if g := n.group(); gone.placeholders > 0 && g.TargetInstances() <= g.MinInstances() {
+		log.Info("Left instances that the minimum size asks for", "nodeGroup", n.id, "missing", gone.placeholders)
+	} else if gone.placeholders > 0 {
+		errs = append(errs, n.withdraw(gone.placeholders))
 	}
 	p := n.provider.Paused(n.group()).Of(true)
 	switch {
-	case len(ids) == 0:
+	case len(gone.ids) == 0:
 	case p.Down && unregistered(nodes):
-		log.Info("Left instances that have not joined", "instances", ids, "reason", n.pausedError(p))
+		log.Info("Left instances that have not joined", "instances", gone.ids, "reason", n.pausedError(p))
 	case p.Down:
 		errs = append(errs, n.pausedError(p))
 	case unregistered(nodes):
-		errs = append(errs, n.spared(ids, n.inLoop(end)))
+		errs = append(errs, n.spared(gone.ids, n.inLoop(end)))
 	default:
 		errs = append(errs, end(n.provider.ctx))
 	}
@@ -142,29 +142,35 @@ func (n *NodeGroup) left(ids []string, why string) {
 	}
 }
 
+// removal is the instances behind nodes to delete.
+type removal struct {
+	ids          []string
+	placeholders int
+	failed       []int // failed increases
+}
+
 // instances returns the nodes' instances in the group. A node of another group is an error. It leaves out nodes whose instance has left the group. If
 // the group itself is no longer autoscaled, nobody has terminated the instance, and that is an error.
-// failed are increases that failed.
-func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders int, failed []int, err error) {
+func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 	late, mayBe := unregistered(nodes), n.provider.elsewhere()
 	for _, node := range nodes {
 		owner := n.provider.NodeGroupOf(node)
 		id, onEC2 := instanceID(node.Spec.ProviderID)
 		_, placeholder := placeholderGroup(id)
-		increase, ofFailed := failedIncrease(id)
+		increase, failed := failedIncrease(id)
 		switch {
 		case !onEC2 || owner != nil && owner.name != n.name:
-			return nil, 0, nil, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.id, node.Name)
+			return removal{}, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.id, node.Name)
 		case owner == nil && n.group() == vanished:
-			return nil, 0, nil, fmt.Errorf("delete nodes of %q: the group is no longer autoscaled", n.id)
+			return removal{}, fmt.Errorf("delete nodes of %q: the group is no longer autoscaled", n.id)
 		case owner == nil:
-		case ofFailed:
-			failed = append(failed, increase)
+		case failed:
+			gone.failed = append(gone.failed, increase)
 		case placeholder:
-			placeholders++
+			gone.placeholders++
 		default:
 			if err := n.provider.registered.mayEnd(n.provider.ctx, id, node, n.since, taintShown); err != nil {
-				return nil, 0, nil, err
+				return removal{}, err
 			}
 			if late {
 				if cause, remedy := mayBe(id); cause != "" {
@@ -172,8 +178,8 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (ids []string, placeholders 
 					continue
 				}
 			}
-			ids = append(ids, id)
+			gone.ids = append(gone.ids, id)
 		}
 	}
-	return ids, placeholders, failed, nil
+	return gone, nil
 }

@@ -142,12 +142,11 @@ func (p *Provider) elsewhere() (mayBe func(instance string) (cause, remedy strin
 		}
 		p.starts.Want(instance)
 		n := nodes[at]
+		wrong, remedy := "is not EC2's", nodemeta.RemedyProviderID
 		if _, onEC2 := instanceID(n.Spec.ProviderID); onEC2 {
-			return fmt.Sprintf("it may be node %q, whose provider ID %q names another instance, so it is not terminated", n.Name, n.Spec.ProviderID),
-				"drain the node, and " + shellword.TerminateInstance(instance)
+			wrong, remedy = "names another instance", "drain the node, and "+shellword.TerminateInstance(instance)
 		}
-		cause = fmt.Sprintf("it may be node %q, whose provider ID %q is not EC2's, so it is not terminated", n.Name, n.Spec.ProviderID)
-		return cause, nodemeta.RemedyProviderID
+		return fmt.Sprintf("it may be node %q, whose provider ID %q %s, so it is not terminated", n.Name, n.Spec.ProviderID, wrong), remedy
 	}
 }
 

@@ -142,7 +142,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 }
 
 // endWithoutNode terminates the instance of a job once it can be no node with another provider ID, and waits for its node while it may
-// run: a hook of another tool may keep it running, and its node may come, or get that ID.
+// run: a hook of another tool may keep it running, and its node may come, or get its ID.
 func (h *Handler) endWithoutNode(ctx context.Context, j *job) (out outcome) {
 	log, c := klog.FromContext(ctx), j.current()
 	log.Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
@@ -305,7 +305,7 @@ const (
 	// Up to bindTime after the cordon, kube-scheduler may still bind a pod to the node, because it had chosen the node before.
 	bindTime = time.Second
 	// leaveTime is how long load balancers may take until they send no more through the node. An ALB took 17 s
-	// (aws-node-termination-handler, issue 316).
+	// (aws-load-balancer-controller, issue 2366).
 	leaveTime = 20 * time.Second
 )
 

@@ -41,10 +41,12 @@ func Owner(pod *corev1.Pod) (kind, name string) {
 		return "", ""
 	}
 	if hash := TemplateHash(pod); hash != "" && c.Kind == "ReplicaSet" {
-		if name, found := strings.CutSuffix(c.Name, "-"+hash); found && pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] == "" {
-			return "Rollout", name
-		} else if found {
-			return "Deployment", name
+		kind := "Deployment"
+		if pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] == "" {
+			kind = "Rollout"
+		}
+		if name, found := strings.CutSuffix(c.Name, "-"+hash); found {
+			return kind, name
 		}
 	}
 	return c.Kind, c.Name

@@ -63,7 +63,7 @@ func (p *provider) NodeGroupDecreaseTargetSize(_ context.Context, r *protos.Node
 
 // NodeGroupDeleteNodes terminates the nodes' instances. Where AWS has not answered shortly before the deadline of the call, or volumes are
 // still in use, the answer is that they go. An error would have the core take its mark from all of them, and new pods would come to nodes
-// that end. So it is no error if some go and others stay (--node-deletion-batcher-interval). Those that stay keep their mark. The core tries
+// that end. So it is no error if some go and others stay (--node-deletion-batcher-interval). Nodes that stay keep their mark. The core tries
 // again minutes later, unless the minimum size needs them: these take no new pods until the group grows or the core starts anew.
 func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroupDeleteNodesRequest) (*protos.NodeGroupDeleteNodesResponse, error) {
 	g, err := p.group(r.GetId())

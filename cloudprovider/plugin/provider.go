@@ -113,7 +113,10 @@ func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePric
 
 func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceRequest) (*protos.PricingPodPriceResponse, error) {
 	var pod corev1.Pod
-	if err := cmp.Or(fromOlder(r), pod.Unmarshal(r.GetPodBytes())); err != nil {
+	if err := fromOlder(r); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if err := pod.Unmarshal(r.GetPodBytes()); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	price, err := p.parts.Load().Provider.Costs().PodPrice(&pod, r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())

@@ -185,7 +185,7 @@ func TestOwnCapacityOfTemplate(t *testing.T) {
 	}
 }
 
-// Any instance of the group may be one of those that start from the template of an override.
+// Any instance of the group may start from the template of an override.
 func TestCapacityOfOneTemplateCountsForTheGroup(t *testing.T) {
 	plain, special := TemplateRef{ID: "lt-1", Version: "1"}, TemplateRef{ID: "lt-2", Version: "1"}
 	for _, tt := range []struct{ first, other, want LaunchSpec }{

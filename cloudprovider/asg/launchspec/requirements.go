@@ -37,7 +37,10 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 		}
 	}
 	for _, o := range g.Source.Overrides {
-		if used := r.templateOf(o, base); used != nil && o.Requirements != nil {
+		if o.Requirements == nil {
+			continue
+		}
+		if used := r.templateOf(o, base); used != nil {
 			ask(requirementsJSON(o.Requirements), used.ImageID)
 		}
 	}

@@ -67,13 +67,17 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 			r.markUntil = now.Add(p.Deadline.Sub(now) / 4)
 			endEvictions()
 			r.settle(ctx)
-			evictions = calls // for the deletions, and for pods that we may not delete
+			evictions = calls // for pods that we may not delete
 		}
 		due := r.due(pods, now)
 		if p.HandsOff != nil && !r.forcing {
 			due = slices.DeleteFunc(due, p.HandsOff)
 		}
-		r.ask(evictions, due, p.Deadline)
+		if r.forcing {
+			r.ask(calls, due, p.Deadline)
+		} else {
+			r.ask(evictions, due, time.Time{})
+		}
 		r.pause(ctx, pods, p)
 	}
 }

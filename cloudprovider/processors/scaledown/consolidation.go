@@ -213,8 +213,10 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 
 // hostOf has the pods with what they ask for, which the snapshot has worked out. The core writes to the containers of pods while plans are made.
 func hostOf(info *framework.NodeInfo) move.Host {
-	h := move.Host{Node: info.Node(), Devices: nodetemplate.InSlices(info.LocalResourceSlices, nodetemplate.SharesAccelerators)}
-	for _, p := range info.GetPods() {
+	pods := info.GetPods()
+	h := move.Host{Node: info.Node(), Pods: make([]move.HostPod, 0, len(pods)),
+		Devices: nodetemplate.InSlices(info.LocalResourceSlices, nodetemplate.SharesAccelerators)}
+	for _, p := range pods {
 		asks := p.CalculateResource().Resource
 		h.Pods = append(h.Pods, move.HostPod{Pod: p.GetPod(), CPU: asks.GetMilliCPU(), Memory: asks.GetMemory(), Storage: asks.GetEphemeralStorage(), Others: asks.GetScalarResources()})
 	}

@@ -196,8 +196,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	processors, own := *r.Processors, *ctx
 	processors.NodeGroupConfigProcessor = atOnce{processors.NodeGroupConfigProcessor}
-	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()}  // the core's plan has the loop's own, and a node that stays uses nothing up
-	_ = budgets.SetPdbs(ctx.RemainingPdbTracker.GetPdbs()) // the loop's own has taken them
+	budgets := Budgets{pdb.NewBasicRemainingPdbTracker()} // the core's plan has the loop's own, and a node that stays uses nothing up
+	if err := budgets.SetPdbs(ctx.RemainingPdbTracker.GetPdbs()); err != nil {
+		return caerrors.ToAutoscalerError(caerrors.InternalError, err)
+	}
 	own.RemainingPdbTracker = budgets
 	p := planner.New(&own, &processors, r.DeleteOptions, r.Rules)
 	if err := p.UpdateClusterState(destinations, eligible, ctx.ScaleDownActuator.CheckStatus(), now); err != nil {

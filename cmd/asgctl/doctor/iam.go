@@ -31,16 +31,20 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 		}
 	}
 	// A policy of its own: the role's other policies stay.
-	next := map[bool]string{false: "asgctl account", true: "aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document " +
-		fmt.Sprintf(`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(reads))}
+	grant := "aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document " +
+		fmt.Sprintf(`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%s,"Resource":"*"}]}'`, shellword.JSON(reads))
 	for _, call := range calls {
+		next := "asgctl account"
+		if call.Denied() {
+			next = grant
+		}
 		switch {
 		case call.Outcome == "unreachable": // the other services answer
 			c.skip(call.Action, "its call was not answered: "+call.Meaning, "an endpoint of the service that the network, its proxy and DNS reach")
 		case slices.Contains([]string{"timeout", "throttled"}, call.Outcome):
 			c.skip(call.Action, "its call was not answered: "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
 		case call.Fault():
-			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, next[call.Denied()])
+			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, next)
 		}
 	}
 	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",

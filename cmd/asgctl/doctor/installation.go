@@ -65,7 +65,7 @@ type installation struct {
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
 	ours       *corev1.Pod   // the autoscaler's own, a running one if there is one, nil for none
-	replicas   []corev1.Pod  // it and the others of its ServiceAccount, without those that are being deleted
+	replicas   []corev1.Pod  // the pods of its ServiceAccount that nobody deletes
 	flags      running.Flags // of ours
 	unsure     bool          // autoscalers run, and none of them is known to be ours
 	hidden     bool          // its flags that select groups are not known, or not all of them

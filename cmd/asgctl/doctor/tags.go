@@ -54,9 +54,10 @@ func (in *installation) undiscovered(c *Check, name string, raw autoscalingtypes
 		shellword.SetTags(name, lacks...))
 }
 
-func (in *installation) wantedKeys() (keys string) {
+func (in *installation) wantedKeys() string {
+	var keys []string
 	for _, tag := range in.wanted() {
-		keys += "," + tag.Key
+		keys = append(keys, tag.Key)
 	}
-	return strings.TrimPrefix(keys, ",")
+	return strings.Join(keys, ",")
 }

@@ -123,10 +123,14 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, WrongUse{err}
 	}
-	for at, err := range []error{ownership.CheckClusterName(o.ClusterName), o.DiscoveryJoin.Check(), o.ZonalGroups.Check()} {
-		if err != nil {
-			return nil, WrongUse{fmt.Errorf("--%s: %w", []string{"asg-cluster-name", "asg-node-group-discovery", "asg-zonal-groups"}[at], err)}
-		}
+	if err := ownership.CheckClusterName(o.ClusterName); err != nil {
+		return nil, WrongUse{fmt.Errorf("--asg-cluster-name: %w", err)}
+	}
+	if err := o.DiscoveryJoin.Check(); err != nil {
+		return nil, WrongUse{fmt.Errorf("--asg-node-group-discovery: %w", err)}
+	}
+	if err := o.ZonalGroups.Check(); err != nil {
+		return nil, WrongUse{fmt.Errorf("--asg-zonal-groups: %w", err)}
 	}
 	catalogue, err := instancetypes.WithFile(o.InstanceTypesFile)
 	if err != nil {
@@ -221,7 +225,10 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 func lookUp(ctx context.Context, api lookup.TypesAPI, groups []*group.Group, catalogue *instancetypes.Catalogue) (*instancetypes.Catalogue, error) {
 	unknown := map[string]bool{}
 	for _, g := range groups {
-		for _, t := range cmp.Or(g.LaunchSpec, &launchspec.LaunchSpec{}).Types {
+		if g.LaunchSpec == nil {
+			continue
+		}
+		for _, t := range g.LaunchSpec.Types {
 			if _, ok := catalogue.Lookup(t.Name); !ok {
 				unknown[t.Name] = true
 			}

@@ -21,6 +21,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
+var stripManagedFields = cache.TransformStripManagedFields()
+
 // Trim trims an object in place. It is the transform of an informer. It takes off what only the core and the adapters may note on their copies: a
 // node's kubelet can annotate the Node, and a pod's owner the pod. It annotates pods that the core's drain is to leave.
 func Trim(object any) (any, error) {
@@ -60,7 +62,7 @@ func Trim(object any) (any, error) {
 	case *batchv1.Job:
 		trimSpec(&o.Spec.Template.Spec)
 	}
-	return cache.TransformStripManagedFields()(object)
+	return stripManagedFields(object)
 }
 
 // unmounts reports whether kubelet may unmount other pods' volumes only while the pod runs. The core would evict it together with them. Drivers of volumes

@@ -347,7 +347,7 @@ func (r *reader) stop(t *testing.T) {
 	assert.NoError(t, r.scaler.Wait(), "the autoscaler ended")
 }
 
-// forgotten are the kinds that documents make in kube-system and in no namespace, and then those that they make in default.
+// forgotten are the kinds that documents make in kube-system and in no namespace, and then the kinds that they make in default.
 var forgotten = []struct {
 	namespace, group, version string
 	kinds                     []string
