@@ -183,6 +183,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 			"the last loop ended before it looked at the nodes")
 	case f.kept[o.Name].Pod != "":
 		leftAlone(o, f.kept[o.Name].Pod, f.kept[o.Name].Until)
+	case f.needed[o.Name]:
+		say(o, decision.NodeNeeded, decision.CodeOther, "", "pods of nodes that leave are to have its room")
 	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:
 		say(o, decision.NodeNeeded, decision.CodeMinSize, "", "%s", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:
