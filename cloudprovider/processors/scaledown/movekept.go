@@ -252,8 +252,8 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 			maps.Copy(places, placed)
 			continue
 		}
-		klog.V(2).InfoS("A node is not drained, because its pods fit nowhere else", "node", n.Name, "cause", err)
-		m.hold(n.Name, move.HeldRoom, "its pods fit nowhere else: "+err.Error())
+		klog.V(2).InfoS("A node is not drained, because its pods cannot move", "node", n.Name, "cause", err)
+		m.hold(n.Name, move.HeldRoom, err.Error())
 		switch {
 		case errors.Is(err, errNoTime):
 		case m.lasts(m.blocked, n.Name, blockedFor):
