@@ -154,8 +154,7 @@ func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 	best, size := own, 0
 	for _, other := range heirs(p, whole.Name) {
 		g := view.Group(other.Id())
-		if _, cools := p.CoolDown(g); !cools && g.Failure == nil && roomOf(p, g) > 0 &&
-			(best == own || g.TargetInstances() < size) {
+		if _, cools := p.CoolDown(g); !cools && g.Failure == nil && roomOf(p, g) > 0 && (best == own || g.TargetInstances() < size) {
 			best, size = other, g.TargetInstances()
 		}
 	}

@@ -465,13 +465,10 @@ func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, now time.Time,
 	}
 	upcoming, registered := ctx.ClusterStateRegistry.GetUpcomingNodes() // these have registered and start, whatever their age
 	for id, count := range upcoming {
-		g := view.Group(id)
-		if g == nil || !in(g.Name, g.Zone) {
-			continue
-		}
-		names[g.Name] = append(names[g.Name], registered[id]...)
-		if count > len(registered[id]) {
-			names[g.Name] = append(names[g.Name], "")
+		if g := view.Group(id); g != nil && in(g.Name, g.Zone) {
+			if names[g.Name] = append(names[g.Name], registered[id]...); count > len(registered[id]) {
+				names[g.Name] = append(names[g.Name], "")
+			}
 		}
 	}
 	return names
