@@ -698,7 +698,7 @@ func TestConsolidationNamesThePodThatMustEnd(t *testing.T) {
 	w.untilConsolidated(func(r *decision.Report) bool {
 		return slices.ContainsFunc(r.Nodes, func(n decision.Node) bool {
 			pod := "default/" + strings.Replace(n.Name, "-", "-pod-", 1)
-			return n.Move != nil && n.Move.Waits == fmt.Sprintf("pod %q must end first, as a Job's or by its annotation", pod)
+			return n.Move != nil && n.Move.Waits == fmt.Sprintf("its pods cannot move: pod %q must end first, as a Job's or by its annotation", pod)
 		})
 	})
 }

@@ -595,9 +595,11 @@ func TestIdleNodesBeyondWhatTheMinimumLetsGo(t *testing.T) {
 		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 2, 5, nil)), options())
 		w.join(w.ready("small")...)
 		w.loop()
-		for _, n := range w.loop().Nodes {
+		nodes := w.loop().Nodes
+		require.Len(t, nodes, 2)
+		for _, n := range nodes {
 			assert.Equal(t, decision.CodeUnneededDelay, n.Reason.Code)
-			assert.Truef(t, sure != n.RemovalAt.IsZero() && sure != strings.HasSuffix(n.Reason.Message, `, if group "small" has more than its minimum then`),
+			assert.Truef(t, !n.RemovalAt.IsZero() && sure != strings.HasSuffix(n.Reason.Message, `, if group "small" has more than its minimum then`),
 				"with a minimum of %d, node %+v", least, n)
 		}
 	}

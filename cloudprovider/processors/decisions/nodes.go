@@ -84,7 +84,8 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 				o.Since = was.since
 			}
 		}
-		if o.State == decision.NodeDraining || !o.RemovalAt.IsZero() {
+		drains := o.State == decision.NodeDraining && m.node != nil && !interruption.Planned(m.node)
+		if m.counts() && (drains || !o.RemovalAt.IsZero()) {
 			going[k.Provider.GroupName(o.Group)]++
 		}
 		states[o.Name] = stateSince{o.State, o.Since}
@@ -96,7 +97,6 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 		g := k.facts.view.AutoScalingGroup(k.Provider.GroupName(o.Group))
 		delayed := o.Reason.Code == decision.CodeUnneededDelay && !o.RemovalAt.IsZero() && o.Move == nil && !o.Requested
 		if delayed && g != nil && going[g.Name] > g.TargetInstances()-g.MinInstances() {
-			o.RemovalAt = time.Time{}
 			o.Reason.Message += fmt.Sprintf(", if group %q has more than its minimum then", g.Name)
 		}
 	}

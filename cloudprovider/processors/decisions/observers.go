@@ -282,7 +282,8 @@ func (r raise) groups() []string {
 func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) (list []raise) {
 	for _, part := range parts {
 		r := raise{infos: part.ScaleUpInfos, pods: part.PodsTriggeredScaleUp}
-		if at := slices.IndexFunc(choices, func(ch *choice) bool { return ch.chosen && slices.Contains(r.groups(), ch.options[0].group) }); at >= 0 {
+		groups := r.groups()
+		if at := slices.IndexFunc(choices, func(ch *choice) bool { return ch.chosen && slices.Contains(groups, ch.options[0].group) }); at >= 0 {
 			r.choice, choices = choices[at], choices[at+1:]
 		}
 		list = append(list, r)

@@ -85,11 +85,14 @@ const unusedTime = 10 * time.Minute
 // unused says that a pod has had room for too long, and that no node on its way takes it. A nominated pod waits for its node, or for the end of the
 // pods that kube-scheduler evicts for it.
 func (s *speaker) unused(pod *corev1.Pod, since time.Time) (decision.Reason, bool) {
+	if s.facts.at.Sub(since) < unusedTime || pod.Status.NominatedNodeName != "" {
+		return decision.Reason{}, false
+	}
 	need := s.need(pod)
 	coming := func(n *why.GroupNode) bool {
 		return s.groups[n.Group].Starting > 0 && n.Takes(pod, need, s.groups[n.Group])
 	}
-	if s.facts.at.Sub(since) < unusedTime || pod.Status.NominatedNodeName != "" || slices.ContainsFunc(s.awaited(), coming) {
+	if slices.ContainsFunc(s.awaited(), coming) {
 		return decision.Reason{}, false
 	}
 	return decision.Reason{Code: decision.CodeScheduling,

@@ -252,7 +252,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 			continue
 		}
 		klog.V(2).InfoS("A node is not drained, because its pods cannot move", "node", n.Name, "cause", err)
-		m.hold(n.Name, move.HeldRoom, err.Error())
+		m.hold(n.Name, move.HeldRoom, "its pods cannot move: "+err.Error())
 		switch {
 		case errors.Is(err, errNoTime):
 		case m.lasts(m.blocked, n.Name, blockedFor):

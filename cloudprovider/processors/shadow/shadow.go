@@ -316,7 +316,7 @@ func (s *Shadow) look(nodes []decision.Node, now time.Time) {
 		if was := before[n.Name]; goes(was) && n.Reason.Code == decision.CodeMinSize {
 			since[whole] = append(since[whole], was.RemovalAt)
 		}
-		others[whole] = others[whole] || goes(n) || leaves(n)
+		others[whole] = others[whole] || goes(n) && !goes(before[n.Name]) || leaves(n)
 	}
 	for _, n := range nodes {
 		was, whole := before[n.Name], s.Provider.GroupName(n.Group)
