@@ -50,6 +50,7 @@ type Config struct {
 
 	// These are of the last loop, and may be nil. Nobody changes the maps any more.
 	Kept          func() map[string]scaledown.KeptBy // nodes, for the time of a pod
+	Needed        func() map[string]bool             // nodes, for pods of nodes that leave
 	Held          func() map[string]move.Held        // nodes that are to be replaced and wait
 	Consolidation func() *decision.Consolidation     // nodes that cost too much
 	Buffers       func() map[string][]string         // the capacity buffers that have room on each node
@@ -127,6 +128,7 @@ type facts struct {
 	scaleDown *scaledownstatus.ScaleDownStatus // nil before the scale-down
 	unneeded  map[string]scaledown.Unneeded    // by node, as of the last loop that looked
 	kept      map[string]scaledown.KeptBy      // nodes that stay for the time of a pod
+	needed    map[string]bool                  // nodes that stay for pods of nodes that leave
 	held      map[string]move.Held             // nodes that are to be replaced and wait
 	buffers   map[string][]string              // that have room on a node, by node
 	earlier
@@ -173,7 +175,7 @@ func (c *Collector) End() {
 	f.groupless = len(f.view.NodeGroups())+len(f.view.Snapshot().Foreign()) == 0
 	f.empty = !f.listed && c.empty()
 	f.earlier, f.unneeded = c.earlier, c.Unneeded.Nodes
-	f.kept, f.held, f.buffers = called(c.Kept), called(c.Held), called(c.Buffers)
+	f.kept, f.needed, f.held, f.buffers = called(c.Kept), called(c.Needed), called(c.Held), called(c.Buffers)
 	c.Record.SetCluster(c.Cluster())
 	s := c.Provider.Spending()
 	c.Record.Spent(decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps(),

@@ -690,6 +690,19 @@ func TestConsolidationWaitsForNoPodThatGetsNoNode(t *testing.T) {
 	w.untilSizes("0 big, 2 small")
 }
 
+// A Job's pod comes to the node once the plan is adopted.
+func TestConsolidationNamesThePodThatMustEnd(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.untilAdopted()
+	w.changePods(func(pod *corev1.Pod) { pod.OwnerReferences[0].Kind = "Job" })
+	w.untilConsolidated(func(r *decision.Report) bool {
+		return slices.ContainsFunc(r.Nodes, func(n decision.Node) bool {
+			pod := "default/" + strings.Replace(n.Name, "-", "-pod-", 1)
+			return n.Move != nil && n.Move.Waits == fmt.Sprintf("its pods cannot move: pod %q must end first, as a Job's or by its annotation", pod)
+		})
+	})
+}
+
 // Pods that wait are helped by any group, although a consolidation may launch in one alone.
 func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")

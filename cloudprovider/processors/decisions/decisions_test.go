@@ -589,6 +589,22 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	}
 }
 
+// The core takes any of them, up to the minimum of their group.
+func TestIdleNodesBeyondWhatTheMinimumLetsGo(t *testing.T) {
+	for least, sure := range map[int]bool{0: true, 1: false} {
+		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 2, 5, nil)), options())
+		w.join(w.ready("small")...)
+		w.loop()
+		nodes := w.loop().Nodes
+		require.Len(t, nodes, 2)
+		for _, n := range nodes {
+			assert.Equal(t, decision.CodeUnneededDelay, n.Reason.Code)
+			assert.Truef(t, !n.RemovalAt.IsZero() && sure != strings.HasSuffix(n.Reason.Message, `, if group "small" has more than its minimum then`),
+				"with a minimum of %d, node %+v", least, n)
+		}
+	}
+}
+
 // The core of a plugin decides in its own process, and the plugin does not know which nodes have pods.
 func TestNodesOfAPluginAreNotKept(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 2, 2, 5, nil)), options())

@@ -184,10 +184,12 @@ func TestDrainedPodsHaveAPlaceOnceTheirNewNodeIsReady(t *testing.T) {
 		assert.Greater(t, w.node(w.loop(), leaves).Utilization, 0.5, "the node counts as empty when the core plans removals")
 	})
 	t.Run("with a claim", func(t *testing.T) {
-		drainedHavePlace(t, func(pod *corev1.Pod) {
+		w, _ := drainedHavePlace(t, func(pod *corev1.Pod) {
 			pod.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: ptr.To("gpu")}}
 			pod.Status.ResourceClaimStatuses = []corev1.PodResourceClaimStatus{{Name: "gpu"}} // which needs no device in the end
 		})
+		n := w.node(w.loop(), "small-3")
+		assert.Truef(t, n.State == decision.NodeNeeded && n.Reason.Message == "pods of nodes that leave are to have its room", "the new node %+v", n)
 	})
 }
 

@@ -29,7 +29,7 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	for _, n := range cmp.Or(k.facts.scaleDown, &scaledownstatus.ScaleDownStatus{}).UnremovableNodes {
 		unremovable[n.Node.Name] = n
 	}
-	members, late := k.members(), map[string]int{} // Ready nodes of a group that lack their GPU
+	members, late, going := k.members(), map[string]int{}, map[string]int{} // by group: Ready nodes that lack their GPU, nodes that go
 	k.drained = 0
 	for _, m := range members {
 		terminated := m.instance == nil || m.instance.Lifecycle.Leaving()
@@ -84,10 +84,22 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 				o.Since = was.since
 			}
 		}
+		drains := o.State == decision.NodeDraining && m.node != nil && !interruption.Planned(m.node)
+		if m.counts() && (drains || !o.RemovalAt.IsZero()) {
+			going[k.Provider.GroupName(o.Group)]++
+		}
 		states[o.Name] = stateSince{o.State, o.Since}
 		list = append(list, o)
 	}
 	k.states = states
+	for at := range list { // the core takes any of them, down to the minimum
+		o := &list[at]
+		g := k.facts.view.AutoScalingGroup(k.Provider.GroupName(o.Group))
+		delayed := o.Reason.Code == decision.CodeUnneededDelay && !o.RemovalAt.IsZero() && o.Move == nil && !o.Requested
+		if delayed && g != nil && going[g.Name] > g.TargetInstances()-g.MinInstances() {
+			o.Reason.Message += fmt.Sprintf(", if group %q has more than its minimum then", g.Name)
+		}
+	}
 	for id, n := range late {
 		if g := groups[id]; g != nil {
 			g.Ready, g.Starting = g.Ready-n, g.Starting+n
@@ -171,6 +183,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 			"the last loop ended before it looked at the nodes")
 	case f.kept[o.Name].Pod != "":
 		leftAlone(o, f.kept[o.Name].Pod, f.kept[o.Name].Until)
+	case f.needed[o.Name]:
+		say(o, decision.NodeNeeded, decision.CodeOther, "", "pods of nodes that leave are to have its room")
 	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:
 		say(o, decision.NodeNeeded, decision.CodeMinSize, "", "%s", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:

@@ -280,15 +280,11 @@ func (r raise) groups() []string {
 
 // raisesOf finds the choices behind the scale-ups of a loop. The choices are in the order of the scale-ups, among the choices of groups that failed.
 func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) (list []raise) {
-	from := 0
 	for _, part := range parts {
 		r := raise{infos: part.ScaleUpInfos, pods: part.PodsTriggeredScaleUp}
-		for at := from; at < len(choices); at++ {
-			ch := choices[at]
-			if ch.chosen && slices.ContainsFunc(r.infos, func(i nodegroupset.ScaleUpInfo) bool { return i.Group.Id() == ch.options[0].group }) {
-				r.choice, from = ch, at+1
-				break
-			}
+		groups := r.groups()
+		if at := slices.IndexFunc(choices, func(ch *choice) bool { return ch.chosen && slices.Contains(groups, ch.options[0].group) }); at >= 0 {
+			r.choice, choices = choices[at], choices[at+1:]
 		}
 		list = append(list, r)
 	}

@@ -214,7 +214,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 	w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
 		DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs, Bookings: &w.booked}
-	p.ScaleDownNodeProcessor = w.asked
+	p.ScaleDownNodeProcessor, c.Needed = w.asked, w.asked.Needed
 	p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 	p.ScaleDownCandidatesNotifier.Register(c.Unneeded)
 	opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose

@@ -316,8 +316,9 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 		if err != nil {
 			return nil, name, err
 		}
-		if len(moving.OnCompletionPods) > 0 || slices.ContainsFunc(moving.Pods, move.BeginsAnew) {
-			return nil, name, errors.New("it waits for the end of a pod")
+		anew := slices.DeleteFunc(slices.Clone(moving.Pods), func(pod *corev1.Pod) bool { return !move.BeginsAnew(pod) })
+		if first := slices.Concat(moving.OnCompletionPods, anew); len(first) > 0 {
+			return nil, name, fmt.Errorf("pod %q must end first, as a Job's or by its annotation", first[0].Namespace+"/"+first[0].Name)
 		}
 		free := emptied.Take(s, info, moving.Pods)
 		if len(free) < len(moving.Pods) {

@@ -154,8 +154,7 @@ func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 	best, size := own, 0
 	for _, other := range heirs(p, whole.Name) {
 		g := view.Group(other.Id())
-		if _, cools := p.CoolDown(g); !cools && g.Failure == nil && roomOf(p, g) > 0 &&
-			(best == own || g.TargetInstances() < size) {
+		if _, cools := p.CoolDown(g); !cools && g.Failure == nil && roomOf(p, g) > 0 && (best == own || g.TargetInstances() < size) {
 			best, size = other, g.TargetInstances()
 		}
 	}
@@ -252,8 +251,8 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 			maps.Copy(places, placed)
 			continue
 		}
-		klog.V(2).InfoS("A node is not drained, because its pods fit nowhere else", "node", n.Name, "cause", err)
-		m.hold(n.Name, move.HeldRoom, "its pods fit nowhere else: "+err.Error())
+		klog.V(2).InfoS("A node is not drained, because its pods cannot move", "node", n.Name, "cause", err)
+		m.hold(n.Name, move.HeldRoom, "its pods cannot move: "+err.Error())
 		switch {
 		case errors.Is(err, errNoTime):
 		case m.lasts(m.blocked, n.Name, blockedFor):

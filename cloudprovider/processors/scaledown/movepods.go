@@ -92,8 +92,8 @@ func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p 
 }
 
 // Admit returns the pods for which the core may scale up. The pods of a consolidation wait while others do, or if no node or none more is to be
-// launched for them. Others that no group helps take turns with them. Pods that only the core has made wait meanwhile, because the plan has
-// places for them. A consolidation ends if they alone need a node before one was launched.
+// launched for them. Others that no group helps take turns with them, and each turn that is of no use to them. Pods that only the core has made
+// wait meanwhile, because the plan has places for them. A consolidation ends if they alone need a node before one was launched.
 func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	var own, others []*corev1.Pod
 	need := map[string]bool{} // nodes whose own pods need another one
@@ -127,21 +127,25 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	case m.theirs:
 		return others
 	}
-	for _, p := range others { // they have their turn in the next loop
-		m.hopeless[p.UID] = true
-	}
-	none := launched || m.Consolidation != nil && m.Consolidation.Reason.Stays
-	m.only = map[string]int{}
-	return slices.DeleteFunc(own, func(p *corev1.Pod) bool {
+	none, only := launched || m.Consolidation != nil && m.Consolidation.Reason.Stays, map[string]int{}
+	own = slices.DeleteFunc(own, func(p *corev1.Pod) bool {
 		node := m.owners[p.UID]
 		g := m.Provider.View().Group(m.states[node].Into)
 		if g == nil || none {
 			m.roomless[node] = true
 			return true
 		}
-		m.only[m.states[node].Into] = g.TargetInstances() + 1
+		only[m.states[node].Into] = g.TargetInstances() + 1
 		return false
 	})
+	if len(own) == 0 {
+		return others
+	}
+	m.only = only
+	for _, p := range others { // they have their turn in the next loop
+		m.hopeless[p.UID] = true
+	}
+	return own
 }
 
 // consolidates reports whether Count took the pod off a node that is to go for its price.

@@ -436,8 +436,7 @@ func (m *Moves) postpone(node string) {
 func (m *Moves) waits(node string, s move.State) {
 	if s.Failures > m.states[node].Failures {
 		m.Metrics.Ended(s.Reason, move.Failed)
-		klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures,
-			"at", s.Retry)
+		klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures, "at", s.Retry)
 	}
 	m.set(node, &s)
 }

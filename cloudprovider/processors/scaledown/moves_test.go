@@ -17,6 +17,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 func TestPodsComeFirstForWhichTheCoreMayLaunch(t *testing.T) {
@@ -53,6 +54,21 @@ func TestPodsComeFirstForWhichTheCoreMayLaunch(t *testing.T) {
 		ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{
 			ExpendablePodsPriorityCutoff: -10, ProvisioningRequestEnabled: tt.requests}}
 		assert.Equalf(t, tt.want, m.comeFirst(ctx, []*corev1.Pod{pod}), "%s comes first", tt.name)
+	}
+}
+
+// Once the new node of a consolidation was asked for, its pods have no use for their turn.
+func TestPodsThatNoGroupHelpsTakeAnUnusedTurnOfAConsolidation(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("small", "m5.large", 0, 0, 5, nil))
+	w.NextLoop()
+	own, other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "own"}}, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "other"}}
+	for launched, want := range map[bool]*corev1.Pod{false: own, true: other} {
+		m := NewMoves(Moves{Provider: w.Provider, Consolidation: &Consolidation{Reason: &move.Consolidate{Launched: launched}}})
+		m.states["dear"], m.owners = move.State{Reason: move.Consolidation, Why: move.Why{Into: "small"}}, map[types.UID]string{"own": "dear"}
+		m.before, m.theirs = map[types.UID]bool{"other": true}, true
+		assert.Equal(t, []*corev1.Pod{want}, m.Admit([]*corev1.Pod{own, other}))
+		_, bounded := m.Bound("small")
+		assert.Equal(t, !launched, bounded, "only the group of the plan launches")
 	}
 }
 

@@ -74,6 +74,7 @@ type Requests struct {
 	Bookings     pods.PodListProcessor  // books the room of ProvisioningRequests in the snapshot. Nil for none
 
 	asked    []*corev1.Node    // as of the last loop
+	needed   map[string]bool   // nodes whose room is for pods of nodes that leave
 	said     map[string]string // the causes that were events, one a line, by node
 	replaced []string          // nodes whose replacement was asked for
 	refused  move.Refusals     // node groups that launched no replacement of a node that somebody asks to go
@@ -87,7 +88,7 @@ type Requests struct {
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
 func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	r.asked = nil
-	needed := r.AfterScaleUp(ctx)
+	r.needed = r.AfterScaleUp(ctx)
 	if r.Moves != nil {
 		first := func(p *corev1.Pod) bool { // a repair waits for no booking, nor does a move for which a node was launched
 			s := r.Moves.states[r.Moves.owners[p.UID]]
@@ -98,7 +99,7 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 			book = func() { _, _ = r.Bookings.Process(ctx, nil) }
 		}
 		for _, on := range r.Moves.emptied.Restore(ctx.ClusterSnapshot, book, first) { // a node that came for a move waits for its pods
-			needed[on.Name] = true
+			r.needed[on.Name] = true
 		}
 	}
 	for _, n := range all {
@@ -126,8 +127,11 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 		return nil, nil
 	}
 	candidates, err := r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
-	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool { return needed[n.Name] }), err
+	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool { return r.needed[n.Name] }), err
 }
+
+// Needed returns the nodes that are kept for pods of nodes that leave. The map is not changed any more.
+func (r *Requests) Needed() map[string]bool { return r.needed }
 
 // remove begins the removal of the requested nodes that may go now, and leaves in r.Removals why others do not. It lets a node wait whose removal
 // has failed, because pods that have come back would be evicted again and again.
@@ -461,13 +465,10 @@ func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, now time.Time,
 	}
 	upcoming, registered := ctx.ClusterStateRegistry.GetUpcomingNodes() // these have registered and start, whatever their age
 	for id, count := range upcoming {
-		g := view.Group(id)
-		if g == nil || !in(g.Name, g.Zone) {
-			continue
-		}
-		names[g.Name] = append(names[g.Name], registered[id]...)
-		if count > len(registered[id]) {
-			names[g.Name] = append(names[g.Name], "")
+		if g := view.Group(id); g != nil && in(g.Name, g.Zone) {
+			if names[g.Name] = append(names[g.Name], registered[id]...); count > len(registered[id]) {
+				names[g.Name] = append(names[g.Name], "")
+			}
 		}
 	}
 	return names

@@ -1,7 +1,6 @@
 package shadow
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -307,25 +306,29 @@ func (s *Shadow) add(c decision.Comparison) *decision.ShadowDay {
 }
 
 // look notes which nodes the last loop would have removed, and when. If such a node is needed again, the leader alone kept it. Where a minimum
-// keeps it, others may go in its place: the core takes any of a group.
+// keeps it, another may go in its place, since then: the core takes any of a group.
 func (s *Shadow) look(nodes []decision.Node, now time.Time) {
-	before, since := s.nodes, map[string]time.Time{}
+	before, since, others := s.nodes, map[string][]time.Time{}, map[string]bool{} // by Auto Scaling group
 	s.nodes = make(map[string]decision.Node, len(nodes))
+	leaves := func(n decision.Node) bool { return n.State == decision.NodeDraining || n.State == decision.NodeLeaving }
 	for _, n := range nodes {
+		whole := s.Provider.GroupName(n.Group)
 		if was := before[n.Name]; goes(was) && n.Reason.Code == decision.CodeMinSize {
-			since[s.Provider.GroupName(n.Group)] = was.RemovalAt
+			since[whole] = append(since[whole], was.RemovalAt)
 		}
+		others[whole] = others[whole] || goes(n) && !goes(before[n.Name]) || leaves(n)
 	}
 	for _, n := range nodes {
-		was := before[n.Name]
+		was, whole := before[n.Name], s.Provider.GroupName(n.Group)
 		switch {
-		case n.State == decision.NodeDraining || n.State == decision.NodeLeaving:
+		case leaves(n):
 			n = was // NodeHandler may see it later
 		case goes(was) && !slices.Contains(needs, n.Reason.Code):
 			n = was // it would be gone
 		case goes(n):
-			n.RemovalAt = cmp.Or(since[s.Provider.GroupName(n.Group)], now)
-		case goes(was) && n.Reason.Code != decision.CodeMinSize && n.Reason.Code != decision.CodeMinQuota:
+			displaced := append(since[whole], now)
+			n.RemovalAt, since[whole] = displaced[0], displaced[1:]
+		case goes(was) && n.Reason.Code != decision.CodeMinQuota && !(n.Reason.Code == decision.CodeMinSize && others[whole]):
 			s.removed(was, decision.Sides[int]{Shadow: 1}, now.Sub(was.RemovalAt))
 		}
 		s.nodes[n.Name] = n

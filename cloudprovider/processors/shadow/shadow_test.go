@@ -400,6 +400,22 @@ func TestRemovalsDownToAMinimumAreCompared(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]string{both, both, "true [a]: the shadow would have kept it: its group has its minimum"}, w.compared()), "removals (-want +got)")
 }
 
+// Two nodes are displaced at different times, and a third one is not needed any more. Then nobody goes in their place.
+func TestMinimumThatRisesKeepsTheLeadersNodes(t *testing.T) {
+	w := newWorld(t, 5)
+	goes := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneeded}}
+	stays := decision.Node{State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeMinSize, Message: "its group has its minimum"}}
+	w.nodes(goes, stays, stays, stays, stays)
+	w.clock.Step(time.Hour)
+	w.nodes(goes, goes, stays, stays, stays)
+	w.clock.Step(time.Hour)
+	w.nodes(stays, stays, goes, goes, goes)
+	w.clock.Step(time.Minute)
+	w.nodes(stays, stays, stays, stays, stays)
+	assert.ElementsMatch(t, []string{"true [a]: the leader kept it for 7260.0 s, until it was needed again", "true [a]: the leader kept it for 3660.0 s, until it was needed again",
+		"true [a]: the leader kept it for 60.0 s, until it was needed again"}, w.compared(), "removals")
+}
+
 // A long comparison began before midnight, and ends after a removal of the day after.
 func TestDaysAreInOrder(t *testing.T) {
 	s, midnight := &Shadow{}, time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)

@@ -73,8 +73,12 @@ func (in *installation) findUnready(c *Check) (found bool) {
 		if waits := s.State.Waiting; waits != nil {
 			why = strings.TrimSuffix(waits.Reason+": "+waits.Message, ": ")
 		}
-		if s.RestartCount > 0 && !s.Ready {
-			logs = "\n" + kubectl + " logs --previous " + name + " --container " + shellword.Quote(s.Name)
+		switch log := name + " --container " + shellword.Quote(s.Name); {
+		case s.Ready:
+		case s.RestartCount > 0:
+			logs = "\n" + kubectl + " logs --previous " + log
+		case s.State.Running != nil && logs == "":
+			logs = "\n" + kubectl + " logs " + log
 		}
 	}
 	c.find("pod "+pod.Namespace+"/"+pod.Name, "no pod of the autoscaler is Ready: "+why, "the status of the pod", kubectl+" describe pod "+name+logs)

@@ -76,6 +76,8 @@ func TestPodsThatNeverBecomeReady(t *testing.T) {
 	crashes := corev1.PodStatus{Phase: corev1.PodRunning, Conditions: unready, ContainerStatuses: waits("CrashLoopBackOff", "back-off 5m0s", 3)}
 	image := corev1.PodStatus{Phase: corev1.PodPending, Conditions: unready, ContainerStatuses: waits("ImagePullBackOff", "", 0)}
 	setup := corev1.PodStatus{Phase: corev1.PodPending, InitContainerStatuses: waits("CrashLoopBackOff", "", 1), ContainerStatuses: waits("PodInitializing", "", 0)}
+	runs := corev1.PodStatus{Phase: corev1.PodRunning, Conditions: unready, ContainerStatuses: []corev1.ContainerStatus{{Name: clusterAutoscaler,
+		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}}
 	pending := corev1.PodStatus{Phase: corev1.PodPending, Conditions: is(corev1.PodScheduled, corev1.ConditionFalse, "0/3 nodes are available")}
 	ready := corev1.PodStatus{Phase: corev1.PodRunning, Conditions: is(corev1.PodReady, corev1.ConditionTrue, "")}
 	leaving := aged("a", time.Hour, crashes)
@@ -91,6 +93,8 @@ func TestPodsThatNeverBecomeReady(t *testing.T) {
 		{name: "image that cannot be pulled", pods: []corev1.Pod{aged("a", time.Hour, image)}, want: "ImagePullBackOff", next: describe},
 		{name: "no node", pods: []corev1.Pod{aged("a", time.Hour, pending)}, want: "0/3 nodes are available", next: describe},
 		{name: "no status", pods: []corev1.Pod{aged("a", time.Hour, corev1.PodStatus{})}, want: "its status says no reason", next: describe},
+		{name: "runs and does not become Ready", pods: []corev1.Pod{aged("a", time.Hour, runs)}, want: unready[0].Message,
+			next: describe + "\n" + strings.Replace(logs, "--previous ", "", 1)},
 		{name: "not Ready", pods: []corev1.Pod{aged("a", time.Hour, corev1.PodStatus{Phase: corev1.PodRunning, Conditions: unready})}, want: unready[0].Message, next: describe},
 		{name: "one that ended beside it", pods: []corev1.Pod{aged("0", time.Second, corev1.PodStatus{Phase: corev1.PodFailed}), aged("a", time.Hour, image)},
 			want: "ImagePullBackOff", next: describe},

@@ -225,7 +225,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		Off: !p.options.ScaleDown, Also: p.remove, Report: p.decisions.Record.Report, Recorder: with.recorder, Moves: with.moves,
 		AfterScaleUp: with.draining.ScaledUp, Bookings: with.features.requests.processor,
 	}
-	core.ScaleDownNodeProcessor = made.requests
+	core.ScaleDownNodeProcessor, p.decisions.Needed = made.requests, made.requests.Needed
 }
 
 // ignoredLabels do not make groups different. Each managed node group of EKS has its own launch template, and its own time of an update.
