@@ -17,8 +17,9 @@ func Build(in Input) (Template, []Problem) {
 	for _, m := range in.Members {
 		t.InstanceTypes = append(t.InstanceTypes, m.Type.Name)
 	}
-	problems = slices.Concat(in.memberProblems(), problems, in.spreadProblems(declared), t.addLabels(&in, declared), t.addTaints(&in, declared),
-		t.addResources(&in, declared), in.refusals())
+	t.addTaints(&in, declared)
+	problems = slices.Concat(in.memberProblems(), problems, in.spreadProblems(declared), t.addLabels(&in, declared), t.addResources(&in, declared),
+		in.refusals())
 	return t, problems
 }
 

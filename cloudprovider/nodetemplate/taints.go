@@ -28,23 +28,18 @@ var eksEffects = map[string]corev1.TaintEffect{
 }
 
 // addTaints sets the taints of all sources together. Two taints with the same key and effect are one, with the stronger
-// source's value. A malformed taint of the EKS node group affects no other. Start-up taints are left out, and so are taints of the
-// user data that the group's nodes have lost: an agent that is not in our list takes them off.
-func (t *Template) addTaints(in *Input, d Declared) []Problem {
+// source's value. Start-up taints are left out, and so are taints of the user data that the group's nodes have lost: an agent that is
+// not in our list takes them off.
+func (t *Template) addTaints(in *Input, d Declared) {
 	for _, taint := range cmp.Or(in.UserData, &UserData{}).Taints {
 		if lost := in.Learnt != nil && lastingTaint(taint) && !in.Learnt.Tainted(taint); !lost {
 			t.taint(taint, Source{Kind: SourceUserData, Detail: in.UserData.Form})
 		}
 	}
-	var problems []Problem
 	for _, taint := range cmp.Or(in.Nodegroup, &Nodegroup{}).Taints {
-		effect, ok := eksEffects[taint.Effect]
-		if !ok {
-			problems = append(problems, Problem{Group: in.Group, Subject: "EKS node group taint", Key: taint.Key, Value: taint.Effect,
-				Reason: ReasonTaintEffect, Expected: "NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE"})
-			continue
+		if effect, ok := eksEffects[taint.Effect]; ok {
+			t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect}, Source{Kind: SourceNodegroup, Detail: "taints"})
 		}
-		t.taint(corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: effect}, Source{Kind: SourceNodegroup, Detail: "taints"})
 	}
 	for _, taint := range d.Taints {
 		t.taint(taint, Source{Kind: SourceTag, Detail: taintPrefix + taint.Key})
@@ -52,7 +47,6 @@ func (t *Template) addTaints(in *Input, d Declared) []Problem {
 	slices.SortFunc(t.Taints, func(a, b corev1.Taint) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect))
 	})
-	return problems
 }
 
 func (t *Template) taint(taint corev1.Taint, source Source) {

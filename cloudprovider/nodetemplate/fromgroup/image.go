@@ -69,12 +69,7 @@ var architectures = map[string]string{"x86_64": instancetypes.ArchitectureAMD64,
 	"arm64": instancetypes.ArchitectureARM64}
 
 // The devices that the images of EKS and of Canonical boot from, and Bottlerocket's second volume, which holds the data.
-const (
-	bottlerocketData = "/dev/xvdb"
-	maxBottlerocket  = 4 // GiB of Bottlerocket's own volume
-)
-
-var rootDevices = []string{"/dev/xvda", "/dev/sda1"}
+var rootDevices, bottlerocketData = []string{"/dev/xvda", "/dev/sda1"}, []string{"/dev/xvdb"}
 
 // leastVolumeBytes is volumeBytes of the launch template that gives its nodes the smallest.
 func leastVolumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
@@ -94,8 +89,8 @@ func leastVolumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (
 func volumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (bytes int64, ofImage bool) {
 	image, devices := cmp.Or(l.Image, &launchspec.Image{}), rootDevices
 	switch {
-	case family == nodetemplate.Bottlerocket || family == "" && likeBottlerocket(l.BlockDevices):
-		devices = []string{bottlerocketData}
+	case family == nodetemplate.Bottlerocket:
+		devices = bottlerocketData
 	case image.RootDevice != "":
 		devices = []string{image.RootDevice}
 	}
@@ -107,12 +102,6 @@ func volumeBytes(l *launchspec.LaunchSpec, family nodetemplate.AMIFamily) (bytes
 	}
 	size := sizeOf(image.BlockDevices, devices...)
 	return size, size > 0
-}
-
-// likeBottlerocket distinguishes Bottlerocket's two volumes from a root volume with a further one.
-func likeBottlerocket(devices []launchspec.BlockDevice) bool {
-	root := sizeOf(devices, rootDevices[0])
-	return sizeOf(devices, bottlerocketData) > 0 && root > 0 && root <= maxBottlerocket*gib
 }
 
 // sizeOf is the size of the first of the named devices that has one, or 0.

@@ -104,14 +104,8 @@ func (s *shell) parameter(p *syntax.ParamExp) string {
 	if p.Excl || p.Length || p.Index != nil || p.Slice != nil || p.Repl != nil || p.Names != 0 {
 		return unresolved(name)
 	}
-	if !syntax.ValidName(name) {
-		switch {
-		case strings.Trim(name, "0123456789@*") != "": // such as $?
-			return unresolved("")
-		case s.inFunction || p.Exp != nil:
-			return unresolved(name)
-		}
-		return "" // arguments, a script run at boot has none
+	if !syntax.ValidName(name) { // such as $1 and $?
+		return unresolved(name)
 	}
 	if p.Exp == nil {
 		return s.value(name, false)

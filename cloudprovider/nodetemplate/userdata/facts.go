@@ -87,7 +87,6 @@ type reader struct {
 	calls       []call // of the bootstrap script, Linux and Windows
 	kubeletEnv  string // arguments in the environment, which a call may overrule
 	kubeletArgs []string
-	useMaxPods  string            // in the environment
 	eksctlVars  map[string]string // of eksctl's file
 	nodeConfigs []any             // specs
 	dropIns     []any             // specs in files that user data writes

@@ -308,12 +308,6 @@ func (s settings) reserve(reservation *nodetemplate.Reservation, what string, li
 	}
 }
 
-// evictionSignals are the signals that kubelet knows. Only the first two affect the resources left for pods.
-var evictionSignals = []string{
-	"memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree",
-	"containerfs.available", "containerfs.inodesFree", "allocatableMemory.available", "pid.available",
-}
-
 func (s settings) evict(what string, list []pair) {
 	for _, p := range list {
 		if !s.spend(settingWork) {
@@ -323,8 +317,7 @@ func (s settings) evict(what string, list []pair) {
 		switch {
 		case s.unresolvedIn(what, p.key, p.value):
 			s.EvictionHard.Whole = false
-		case !slices.Contains(evictionSignals, p.key):
-			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "an eviction signal such as memory.available, and '<'")
+		case p.key != "memory.available" && p.key != "nodefs.available": // no other signal takes resources from pods
 		case expected != "":
 			s.EvictionHard.Whole = false
 			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)

@@ -114,7 +114,7 @@ func TestScripts(t *testing.T) {
 		{name: "loop", script: "for T in a b; do\nL=$T\ndone\n" + bootstrap + `"--node-labels=a=1,l=$L"`, want: "a=1 ! --node-labels l"},
 		{name: "function", script: "join() {\n  local L=a=1\n  " + bootstrap + "\"--node-labels=$L\"\n}\njoin", want: "a=1"},
 		{name: "arguments of a function", script: "join() {\n  " + bootstrap + "\"--node-labels=a=1,b=$1 $2\"\n}\njoin x", want: "a=1 ! --node-labels b kubelet arguments"},
-		{name: "arguments of a script", script: bootstrap + `"--node-labels=a=1 $1 $@"`, want: "a=1"},
+		{name: "arguments of a script", script: bootstrap + `"--node-labels=a=1 $1 $@"`, want: "a=1 ! kubelet arguments kubelet arguments"},
 		{name: "array", script: "ARGS=(--kubelet-extra-args '--node-labels=a=1')\n/etc/eks/bootstrap.sh c \"${ARGS[@]}\"", want: " ! bootstrap.sh"},
 		{name: "array alone", script: "/etc/eks/bootstrap.sh ${ARGS[*]}", want: " ! bootstrap.sh"},
 		{name: "options in a variable", script: "/etc/eks/bootstrap.sh $CLUSTER $MORE", want: " ! bootstrap.sh"},

@@ -73,9 +73,6 @@ func (s *shell) bootstrap(args []string, local map[string]string, conditional bo
 	if value, ok := local["KUBELET_EXTRA_ARGS"]; ok && !c.hasArgs {
 		c.args, c.hasArgs = value, true
 	}
-	if s.r.useMaxPods == "false" && !slices.Contains(args, "--use-max-pods") {
-		c.ignoreAddresses = true
-	}
 	s.r.calls = append(s.r.calls, c)
 }
 
@@ -117,9 +114,6 @@ func (s *shell) set(name, value string, conditional bool) {
 	old, known := s.vars[name]
 	if s.vars[name] = value; len(value) > maxVariableBytes || conditional && (!known || old != value) {
 		s.vars[name] = unresolved(name)
-	}
-	if name == "USE_MAX_PODS" {
-		s.r.useMaxPods = s.vars[name]
 	}
 	if kubeletVariable(name) && strings.TrimSpace(value) != "" {
 		s.r.kubeletEnv = s.vars[name]

@@ -16,10 +16,9 @@ type shell struct {
 	r       *reader
 	nesting int
 
-	vars       map[string]string // a value may hold unresolved expressions
-	depth      int               // of if, case and loops
-	after      bool              // the command follows && or ||, so it may not run
-	inFunction bool              // $1 is an argument of the function
+	vars  map[string]string // a value may hold unresolved expressions
+	depth int               // of if, case and loops
+	after bool              // the command follows && or ||, so it may not run
 }
 
 func newShell(r *reader, nesting int) *shell {
@@ -123,13 +122,8 @@ func (s *shell) statement(statement *syntax.Stmt) {
 		if command.Stmt != nil {
 			s.statement(command.Stmt)
 		}
-	case *syntax.CoprocClause:
-		s.statement(command.Stmt)
 	case *syntax.FuncDecl:
-		outer := s.inFunction
-		s.inFunction = true
 		s.statement(command.Body)
-		s.inFunction = outer
 	case *syntax.IfClause:
 		for ; command != nil; command = command.Else {
 			s.branch(command.Cond, command.Then)
