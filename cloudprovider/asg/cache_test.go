@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
@@ -262,6 +263,58 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	}
 	assert.NotNil(t, w.group("sound").LaunchSpec, "launch facts of the sound group")
 	assert.Empty(t, w.group("sound").Problems, "problems of the sound group")
+}
+
+// Other endpoints may know launch templates by their names alone: the Cluster Autoscaler asks for no ID.
+func TestTemplateUnknownByItsIDIsReadByItsName(t *testing.T) {
+	t.Parallel()
+	first := fakeaws.LaunchTemplate{ID: "lt-0", Name: "another", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "c5.large"}}}
+	for _, tt := range []struct {
+		name string
+		code string // of the answer to an ID, which lists the other template first if this is empty
+		want []launchspec.Type
+	}{
+		{name: "all are listed", want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "not found", code: "InvalidLaunchTemplateId.NotFound", want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "the name is missing", code: "MissingParameter", want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "denied", code: "AccessDenied"},
+		{name: "throttled", code: "Throttling"},
+		{name: "credentials unknown", code: "InvalidClientTokenId"},
+	} {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
+			config := having(scalingGroup("a", 0, 0, 3))
+			config.LaunchTemplates, config.Lacks.TemplateIDs = append(config.LaunchTemplates, first), tt.code == ""
+			w := newWorldOf(t, config, discovered)
+			if tt.code != "" {
+				w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Params: map[string]string{"LaunchTemplateId": "*"}, Code: tt.code})
+			}
+			g := w.started().group("a")
+			if tt.want == nil { // it is not asked for by its name
+				assert.Nil(t, g.LaunchSpec, "what it launches")
+				return
+			}
+			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
+			assert.Equal(t, tt.want, g.LaunchSpec.Types, "types")
+		}))
+	}
+}
+
+func TestTemplateMadeAnewUnderItsNameIsAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 3))
+		w.calls.edit = func(g *types.AutoScalingGroup) { g.LaunchTemplate.LaunchTemplateId = aws.String("lt-of-before") }
+		w.started()
+		const minutes = 60
+		for range minutes {
+			time.Sleep(time.Minute)
+			w.refresh()
+			asg.Resolve(w.cache, t.Context())
+			require.Truef(t, w.group("a").Blocked() && w.group("a").LaunchSpec == nil, "launches %+v", w.group("a").LaunchSpec)
+		}
+		calls := w.aws.Calls()["DescribeLaunchTemplateVersions"]
+		assert.Truef(t, calls >= minutes && calls <= minutes+minutes/8, "%d calls in %d minutes, want hardly more than one in a minute", calls, minutes)
+	})
 }
 
 func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {

@@ -75,6 +75,9 @@ var errGone = errors.New("it does not exist")
 
 func isGone(err error) bool { return errors.Is(err, errGone) || awsclient.IsNotFound(err) }
 
+// misses reports whether AWS answered without the object. Another question may find it.
+func misses(err error) bool { return isGone(err) || awsclient.Reason(err) == "invalid" }
+
 // lasts reports whether a look-up fails with the error until somebody changes something.
 func lasts(err error) bool { return isGone(err) || barred(err) }
 

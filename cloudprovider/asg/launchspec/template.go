@@ -106,25 +106,41 @@ func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 	})
 }
 
-// describeTemplate reads one version. With resolve, which needs a permission of its own, AWS replaces a parameter by the image.
+// describeTemplate reads one version. With resolve, which needs a permission of its own, AWS replaces a parameter by the image. Another endpoint may
+// know the template by its name alone. Once neither has found it, one look-up in ten asks by the name again.
 func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve bool) (*template, error) {
 	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}}
 	if resolve {
 		in.ResolveAlias = aws.Bool(true)
 	}
-	if ref.ID != "" {
-		in.LaunchTemplateId = aws.String(ref.ID)
-	} else {
+	if ref.ID == "" {
 		in.LaunchTemplateName = aws.String(ref.Name)
+		return r.describeVersion(ctx, in, ref)
 	}
+	in.LaunchTemplateId = aws.String(ref.ID)
+	found, err := r.describeVersion(ctx, in, ref)
+	if e := r.templates.entries[ref]; ref.Name != "" && misses(err) && (e == nil || !isGone(e.err) || e.failed%10 == 0) {
+		in.LaunchTemplateId, in.LaunchTemplateName = nil, aws.String(ref.Name)
+		if named, again := r.describeVersion(ctx, in, ref); !misses(again) {
+			return named, again
+		}
+	}
+	return found, err
+}
+
+// describeVersion does not take another template's version for the one that ref names.
+func (r *Resolver) describeVersion(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput, ref TemplateRef) (*template, error) {
 	out, err := r.apis.EC2.DescribeLaunchTemplateVersions(ctx, in)
 	if err != nil {
 		return nil, fmt.Errorf("describe launch template %s: %w", ref, err)
 	}
-	if len(out.LaunchTemplateVersions) == 0 {
+	at := slices.IndexFunc(out.LaunchTemplateVersions, func(v ec2types.LaunchTemplateVersion) bool {
+		return ref.ID == "" || cmp.Or(aws.ToString(v.LaunchTemplateId), ref.ID) == ref.ID
+	})
+	if at < 0 {
 		return nil, fmt.Errorf("launch template %s: %w", ref, errGone)
 	}
-	t := r.read(out.LaunchTemplateVersions[0])
+	t := r.read(out.LaunchTemplateVersions[at])
 	t.id = cmp.Or(t.id, ref.ID)
 	if !ref.floats() {
 		t.version = cmp.Or(t.version, ref.Version)
@@ -162,9 +178,8 @@ func (r *Resolver) fetchAllTemplates(ctx context.Context, most int) error {
 }
 
 func (r *Resolver) putVersion(v ec2types.LaunchTemplateVersion, version string) {
-	for _, ref := range []TemplateRef{
-		{ID: aws.ToString(v.LaunchTemplateId), Version: version}, {Name: aws.ToString(v.LaunchTemplateName), Version: version},
-	} {
+	id, name := aws.ToString(v.LaunchTemplateId), aws.ToString(v.LaunchTemplateName)
+	for _, ref := range []TemplateRef{{id, name, version}, {ID: id, Version: version}, {Name: name, Version: version}} {
 		if r.templates.entries[ref] != nil {
 			r.templates.put(ref, r.read(v), nil)
 		}
