@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -131,14 +132,17 @@ func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 // describeVersion does not take another template's version for the one that ref names.
 func (r *Resolver) describeVersion(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput, ref TemplateRef) (*template, error) {
 	out, err := r.apis.EC2.DescribeLaunchTemplateVersions(ctx, in)
-	if err != nil {
+	switch {
+	case awsclient.IsNotFound(err) && !strings.HasPrefix(awsclient.Code(err), "InvalidLaunchTemplate"): // not AWS's code
+		return nil, fmt.Errorf("%w: %s", errUnlisted, awsclient.Brief(err))
+	case err != nil:
 		return nil, fmt.Errorf("describe launch template %s: %w", ref, err)
 	}
 	at := slices.IndexFunc(out.LaunchTemplateVersions, func(v ec2types.LaunchTemplateVersion) bool {
 		return ref.ID == "" || cmp.Or(aws.ToString(v.LaunchTemplateId), ref.ID) == ref.ID
 	})
 	if at < 0 {
-		return nil, fmt.Errorf("launch template %s: %w", ref, errGone)
+		return nil, errUnlisted
 	}
 	t := r.read(out.LaunchTemplateVersions[at])
 	t.id = cmp.Or(t.id, ref.ID)
