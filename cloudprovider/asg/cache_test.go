@@ -359,6 +359,15 @@ func TestPolicyThatNamesTypesNeedsNoTemplateOfAnotherEndpoint(t *testing.T) {
 	}
 }
 
+// An encoder of another endpoint may leave out zeros.
+func TestMissingMinimumIsNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 1, 3))
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.MinSize = nil }
+	g := w.started().group("a")
+	assert.Equal(t, [3]int{0, 1, 3}, [3]int{g.MinSize, g.DesiredCapacity, g.MaxSize}, "sizes")
+}
+
 func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	t.Parallel()
 	var problems [2][]launchspec.Problem
