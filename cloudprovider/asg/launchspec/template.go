@@ -103,17 +103,14 @@ func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 		refs = slices.DeleteFunc(refs, func(ref TemplateRef) bool { return !r.templates.entries[ref].readAt.Before(start) })
 	}
 	r.templates.fetch(ctx, refs, func(ctx context.Context, ref TemplateRef) (*template, error) {
-		return r.describeTemplate(ctx, ref, false)
+		return r.describeTemplate(ctx, ref, nil)
 	})
 }
 
 // describeTemplate reads one version. With resolve, which needs a permission of its own, AWS replaces a parameter by the image. Another endpoint may
 // know the template by its name alone. Once neither has found it, one look-up in ten asks by the name again.
-func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve bool) (*template, error) {
-	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}}
-	if resolve {
-		in.ResolveAlias = aws.Bool(true)
-	}
+func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve *bool) (*template, error) {
+	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}, ResolveAlias: resolve}
 	if ref.ID == "" {
 		in.LaunchTemplateName = aws.String(ref.Name)
 		return r.describeVersion(ctx, in, ref)
