@@ -122,18 +122,19 @@ func (c *Cache) failedLaunches(ctx context.Context, name string, since time.Time
 // instance that AWS has begun to terminate.
 //
 // AWS lists a launch from its beginning. The API reference names the states of a launch in progress and does not explain them (Activity, StatusCode,
-// read 2026-11). So every launch since then counts, also where AWS waits for a spot instance: its request stands, and may be fulfilled. An earlier
-// one is no measure: another endpoint may never write that it ended.
+// read 2026-11). So every launch that has not ended counts, also where AWS waits for a spot instance: its request stands, and may be fulfilled.
 func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time) ([]string, error) {
 	var ids []string
 	ended := map[string]bool{}
 	all, err := c.eachPageSince(ctx, name, since, func(page *autoscaling.DescribeScalingActivitiesOutput) {
 		for _, act := range page.Activities {
+			if endedBefore(act, since) {
+				continue
+			}
 			id, launching, terminating := cooldown.Subject(act)
 			what := aws.ToString(act.Description)
 			joins := launching || strings.HasPrefix(what, "Moving EC2 instance out of Standby") || strings.HasPrefix(what, "Attaching")
 			switch {
-			case aws.ToTime(act.StartTime).Before(since):
 			case terminating && id != "":
 				ended[id] = true
 			case joins && !givenUp(act) && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)):
@@ -148,12 +149,19 @@ func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time
 	return ids, err
 }
 
+// endedBefore reports whether an activity that began before the moment has ended. AWS lists those in progress first, then the newest first. The end is
+// optional.
+func endedBefore(act types.Activity, since time.Time) bool {
+	ended := act.EndTime != nil || givenUp(act) || act.StatusCode == types.ScalingActivityStatusCodeSuccessful
+	return ended && aws.ToTime(act.StartTime).Before(since)
+}
+
 func givenUp(act types.Activity) bool {
 	return act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
 }
 
 // eachPageSince calls do with the pages of activities that are in progress or began since a moment of AWS's clock, and reports whether it had them all.
-// The last page may also have earlier activities. AWS lists those in progress first, then the newest first. The end of one is optional.
+// The last page may also have earlier activities.
 func (c *Cache) eachPageSince(ctx context.Context, name string, since time.Time, do func(*autoscaling.DescribeScalingActivitiesOutput)) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -166,10 +174,7 @@ func (c *Cache) eachPageSince(ctx context.Context, name string, since time.Time,
 		}
 		do(page)
 		read += max(len(page.Activities), leastPage)
-		if slices.ContainsFunc(page.Activities, func(act types.Activity) bool {
-			ended := act.EndTime != nil || givenUp(act) || act.StatusCode == types.ScalingActivityStatusCodeSuccessful
-			return ended && aws.ToTime(act.StartTime).Before(since)
-		}) {
+		if slices.ContainsFunc(page.Activities, func(act types.Activity) bool { return endedBefore(act, since) }) {
 			return true, nil
 		}
 	}
