@@ -312,7 +312,14 @@ func TestTemplateMadeAnewUnderItsNameIsAnother(t *testing.T) {
 			asg.Resolve(w.cache, t.Context())
 			require.Truef(t, w.group("a").Blocked() && w.group("a").LaunchSpec == nil, "launches %+v", w.group("a").LaunchSpec)
 		}
-		calls := w.aws.Calls()["DescribeLaunchTemplateVersions"]
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Params: map[string]string{"LaunchTemplateName": "*"}, Code: "Throttling"})
+		for range minutes {
+			time.Sleep(time.Minute)
+			w.refresh()
+			asg.Resolve(w.cache, t.Context())
+			require.True(t, w.group("a").Blocked(), "blocked while the question by the name is throttled")
+		}
+		calls := w.aws.Calls()["DescribeLaunchTemplateVersions"] / 2
 		assert.Truef(t, calls >= minutes && calls <= minutes+minutes/6, "%d calls in %d minutes, want hardly more than one in a minute", calls, minutes)
 	})
 }

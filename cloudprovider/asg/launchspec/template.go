@@ -117,20 +117,24 @@ func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolv
 	}
 	in.LaunchTemplateId = aws.String(ref.ID)
 	found, err := r.describeVersion(ctx, in, ref)
-	if e := r.templates.entries[ref]; ref.Name != "" && misses(err) && (e == nil || !isGone(e.err) || e.failed%10 == 0) {
-		in.LaunchTemplateId, in.LaunchTemplateName = nil, aws.String(ref.Name)
-		if named, again := r.describeVersion(ctx, in, ref); !misses(again) {
-			return named, again
-		}
+	e := r.templates.entries[ref]
+	missed := e != nil && misses(e.err)
+	if ref.Name == "" || resolve != nil || !misses(err) || missed && e.failed%10 != 0 {
+		return found, err
 	}
-	return found, err
+	in.LaunchTemplateId, in.LaunchTemplateName = nil, aws.String(ref.Name)
+	named, again := r.describeVersion(ctx, in, ref)
+	if misses(again) || again != nil && missed { // a throttled question is no answer, so the known one stays
+		return found, err
+	}
+	return named, again
 }
 
-// describeVersion does not take another template's version for the one that ref names.
+// describeVersion does not take the version of a template with another ID for the one that ref names.
 func (r *Resolver) describeVersion(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput, ref TemplateRef) (*template, error) {
 	out, err := r.apis.EC2.DescribeLaunchTemplateVersions(ctx, in)
 	switch {
-	case awsclient.IsNotFound(err) && !strings.HasPrefix(awsclient.Code(err), "InvalidLaunchTemplate"): // not AWS's code
+	case in.ResolveAlias == nil && awsclient.IsNotFound(err) && !strings.Contains(awsclient.Code(err), "LaunchTemplate"): // not AWS's code
 		return nil, fmt.Errorf("%w: %s", errUnlisted, awsclient.Brief(err))
 	case err != nil:
 		return nil, fmt.Errorf("describe launch template %s: %w", ref, err)
