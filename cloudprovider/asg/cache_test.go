@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
@@ -264,6 +265,116 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	assert.Empty(t, w.group("sound").Problems, "problems of the sound group")
 }
 
+// Other endpoints may know launch templates by their names alone: the Cluster Autoscaler asks for no ID.
+func TestTemplateUnknownByItsIDIsReadByItsName(t *testing.T) {
+	t.Parallel()
+	first := fakeaws.LaunchTemplate{ID: "lt-0", Name: "another", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "c5.large"}}}
+	for _, tt := range []struct {
+		name string
+		code string // of the answer to an ID, which lists the other template first if this is empty
+		want []launchspec.Type
+	}{
+		{name: "all are listed", want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "not found", code: "InvalidLaunchTemplateId.NotFound", want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "the name is missing", code: "MissingParameter", want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "denied", code: "AccessDenied"},
+		{name: "throttled", code: "Throttling"},
+		{name: "credentials unknown", code: "InvalidClientTokenId"},
+	} {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
+			config := having(scalingGroup("a", 0, 0, 3))
+			config.LaunchTemplates, config.Lacks.TemplateIDs = append(config.LaunchTemplates, first), tt.code == ""
+			w := newWorldOf(t, config, discovered)
+			if tt.code != "" {
+				w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Params: map[string]string{"LaunchTemplateId": "*"}, Code: tt.code})
+			}
+			g := w.started().group("a")
+			if tt.want == nil { // it is not asked for by its name
+				assert.Nil(t, g.LaunchSpec, "what it launches")
+				return
+			}
+			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
+			assert.Equal(t, tt.want, g.LaunchSpec.Types, "types")
+		}))
+	}
+}
+
+func TestTemplateMadeAnewUnderItsNameIsAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 3))
+		w.calls.edit = func(g *types.AutoScalingGroup) { g.LaunchTemplate.LaunchTemplateId = aws.String("lt-of-before") }
+		w.started()
+		const minutes = 60
+		for range minutes {
+			time.Sleep(time.Minute)
+			w.refresh()
+			asg.Resolve(w.cache, t.Context())
+			require.Truef(t, w.group("a").Blocked() && w.group("a").LaunchSpec == nil, "launches %+v", w.group("a").LaunchSpec)
+		}
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Params: map[string]string{"LaunchTemplateName": "*"}, Code: "Throttling"})
+		for range minutes {
+			time.Sleep(time.Minute)
+			w.refresh()
+			asg.Resolve(w.cache, t.Context())
+			require.True(t, w.group("a").Blocked(), "blocked while the question by the name is throttled")
+		}
+		calls := w.aws.Calls()["DescribeLaunchTemplateVersions"] / 2
+		assert.Truef(t, calls >= minutes && calls <= minutes+minutes/6, "%d calls in %d minutes, want hardly more than one in a minute", calls, minutes)
+	})
+}
+
+// The Cluster Autoscaler reads no template of such a group, so other endpoints may have none. AWS has codes of its own for one that is deleted.
+func TestPolicyThatNamesTypesNeedsNoTemplateOfAnotherEndpoint(t *testing.T) {
+	t.Parallel()
+	mixed := mixing(scalingGroup("mixed", 0, 0, 3), fakeaws.Override{InstanceType: "m5.large"})
+	for _, tt := range []struct {
+		name    string
+		change  func(*world)
+		problem string // of both groups
+	}{
+		{name: "not listed", change: func(w *world) { w.must(w.aws.DeleteLaunchTemplate("workers")) }, problem: "could not be read: the endpoint lists no such launch template"},
+		{name: "not found, by another code", change: func(w *world) {
+			w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "ResourceNotFoundException", Message: "none"})
+		}, problem: "could not be read: the endpoint lists no such launch template: ResourceNotFoundException: none"},
+		{name: "not named", change: func(w *world) {
+			w.calls.edit = func(g *types.AutoScalingGroup) {
+				if p := g.MixedInstancesPolicy; p != nil {
+					p.LaunchTemplate.LaunchTemplateSpecification = &types.LaunchTemplateSpecification{}
+				}
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			config := having(mixed, scalingGroup("plain", 0, 0, 3))
+			config.Lacks.TemplateIDs = true
+			w := newWorldOf(t, config, discovered)
+			tt.change(w)
+			w.started()
+			for _, g := range w.cache.Snapshot().Groups() {
+				assert.Falsef(t, g.Blocked(), "%s is blocked: %+v", g.Name, g.Problems)
+				require.Equalf(t, tt.problem != "", len(g.Problems) == 1, "problems of %s: %+v", g.Name, g.Problems)
+				if tt.problem != "" {
+					assert.Containsf(t, g.Problems[0].Message, tt.problem, "problem of %s", g.Name)
+					assert.Containsf(t, g.Problems[0].Remedy, "create it at the endpoint, or ", "remedy of %s", g.Name)
+				}
+			}
+			g := w.group("mixed")
+			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
+			assert.Equal(t, []launchspec.Type{{Name: "m5.large", Weight: 1}}, g.LaunchSpec.Types, "types")
+		})
+	}
+}
+
+// An encoder of another endpoint may leave out zeros.
+func TestMissingMinimumIsNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 1, 3))
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.MinSize = nil }
+	g := w.started().group("a")
+	assert.Equal(t, [3]int{0, 1, 3}, [3]int{g.MinSize, g.DesiredCapacity, g.MaxSize}, "sizes")
+}
+
 func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	t.Parallel()
 	var problems [2][]launchspec.Problem
@@ -400,7 +511,7 @@ func TestPolicyTypes(t *testing.T) {
 				asg.Resolve(w.cache, t.Context())
 			}
 			g := w.group("g")
-			if gone := strings.Contains(tt.unread, "NotFound"); tt.unread != "" {
+			if gone := strings.HasPrefix(tt.unread, "InvalidLaunchTemplate"); tt.unread != "" {
 				reason := map[bool]string{false: launchspec.ReasonLaunchSourceUnread, true: launchspec.ReasonLaunchSourceMissing}[gone]
 				require.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == reason && g.Blocked() == gone, "problems %+v, want one, blocking %t", g.Problems, gone)
 				assert.Equalf(t, tt.want != nil, strings.HasSuffix(g.Problems[0].Message, "instance types in the policy are known of its nodes"),

@@ -25,8 +25,8 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 	defer c.groups.mu.Unlock()
 	moved, newSource := false, false
 	for name, described := range found {
-		// Without the sizes it is no reading: a desired capacity taken for 0 would be written back.
-		if described.MinSize == nil || described.MaxSize == nil || described.DesiredCapacity == nil {
+		// Without the sizes it is no reading: a desired capacity taken for 0 would be written back. A minimum of 0 may be left out.
+		if described.MaxSize == nil || described.DesiredCapacity == nil {
 			klog.FromContext(ctx).Info("AWS described an Auto Scaling group without its sizes, the reading before stays", "group", name)
 			err = fmt.Errorf("describe auto scaling groups: the answer lacks the sizes of %q", name)
 			continue

@@ -54,7 +54,7 @@ func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 // name them (read 2026-11). On EKS some of them run beside the VPC CNI, for their network policies.
 var otherCNIs = []string{"kube-system/cilium", "kube-system/calico-node", "calico-system/calico-node", "kube-system/canal",
 	"kube-system/rke2-canal", "kube-flannel/kube-flannel-ds", "kube-system/kube-flannel-ds", "kube-system/kube-flannel",
-	"kube-system/kube-router", "kube-system/antrea-agent"}
+	"kube-system/kube-router", "kube-system/antrea-agent", "kube-system/kindnet"}
 
 // cniOf reads the settings of the cluster's VPC CNI, and whether another CNI is there in its place. Anything but a Boolean is off.
 func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {

@@ -52,6 +52,7 @@ func TestSettingsOfTheCNI(t *testing.T) {
 		{name: "no CNI"},
 		{name: "another CNI", set: named("cilium"), want: nodetemplate.CNI{Other: true}},
 		{name: "another CNI of RKE2", set: named("rke2-canal"), want: nodetemplate.CNI{Other: true}},
+		{name: "another CNI of kOps and kind", set: named("kindnet"), want: nodetemplate.CNI{Other: true}},
 		{name: "another CNI of Talos", set: named("kube-flannel"), want: nodetemplate.CNI{Other: true}},
 		{name: "one of that name elsewhere", set: elsewhere},
 		{name: "nothing set", set: awsNode()},

@@ -42,7 +42,7 @@ func (r *Resolver) fromSource(g *Group) (*LaunchSpec, []Problem) {
 	switch {
 	case g.Source.ConfigurationName != "":
 		return r.fromConfiguration(g.Source.ConfigurationName)
-	case !g.Source.Template.IsZero():
+	case !g.Source.Template.IsZero() || g.Source.NamesTypes():
 		return r.fromTemplates(g)
 	}
 	return nil, []Problem{{Reason: ReasonLaunchSourceMissing, Blocks: true,
@@ -71,7 +71,7 @@ func (r *Resolver) fromConfiguration(name string) (*LaunchSpec, []Problem) {
 func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	var problems []Problem
 	var origins []string
-	complete, named, instead := true, g.Source.NamesTypes(), "or point the group at a template that exists"
+	complete, named, instead := !g.Source.Template.IsZero(), g.Source.NamesTypes(), "or point the group at a template that exists"
 	if named {
 		instead = "or write the labels and taints of its nodes as node-template tags"
 	}

@@ -56,7 +56,7 @@ func (r *Resolver) resolveAliases(ctx context.Context, users map[string]Template
 	r.aliases.fetch(ctx, r.aliases.due(), func(ctx context.Context, alias string) (*string, error) {
 		ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 		defer cancel()
-		t, err := r.describeTemplate(ctx, users[alias], true)
+		t, err := r.describeTemplate(ctx, users[alias], aws.Bool(true))
 		if err != nil {
 			return nil, err
 		}

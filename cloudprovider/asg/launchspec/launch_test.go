@@ -89,7 +89,7 @@ func TestOriginsOfHalfNamedTemplate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.answer.LaunchTemplateData = &ec2types.ResponseLaunchTemplateData{InstanceType: "m5.large"}
 			r := New(nil, APIs{EC2: halfNamed{version: tt.answer}}, nil, nil)
-			found, err := r.describeTemplate(t.Context(), tt.ref, false)
+			found, err := r.describeTemplate(t.Context(), tt.ref, nil)
 			require.NoError(t, err)
 			r.templates.entries[tt.ref] = &memoEntry[template]{value: found}
 			launch, problems := r.fromTemplates(&Group{Source: Source{Template: tt.ref}})

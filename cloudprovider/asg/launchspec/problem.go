@@ -38,6 +38,8 @@ func unread(err error, reason, what, action, instead string) Problem {
 		p.Remedy = fmt.Sprintf("allow %s in the autoscaler's IAM policy, %s", action, instead)
 	case awsclient.IsUnsupported(err):
 		p.Remedy = fmt.Sprintf("use an endpoint that has %s, %s", action, instead)
+	case errors.Is(err, errUnlisted):
+		p.Remedy = "create it at the endpoint, " + instead
 	case isGone(err):
 		if reason == ReasonLaunchSourceUnread {
 			p.Reason, p.Blocks = ReasonLaunchSourceMissing, true
@@ -73,10 +75,20 @@ func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 // errGone is the error of an object that a successful answer does not list.
 var errGone = errors.New("it does not exist")
 
+// errUnlisted is the error of a launch template that another endpoint than AWS's does not know. Its groups may launch all the same.
+var errUnlisted = errors.New("the endpoint lists no such launch template")
+
 func isGone(err error) bool { return errors.Is(err, errGone) || awsclient.IsNotFound(err) }
+
+// misses reports whether AWS answered without the object. Another question may find it.
+func misses(err error) bool {
+	return isGone(err) || errors.Is(err, errUnlisted) || awsclient.Reason(err) == "invalid"
+}
 
 // lasts reports whether a look-up fails with the error until somebody changes something.
 func lasts(err error) bool { return isGone(err) || barred(err) }
 
-// barred reports whether the call is denied to us, or the endpoint lacks it.
-func barred(err error) bool { return awsclient.IsDenied(err) || awsclient.IsUnsupported(err) }
+// barred reports whether the call is denied to us, or the endpoint lacks it or its object.
+func barred(err error) bool {
+	return awsclient.IsDenied(err) || awsclient.IsUnsupported(err) || errors.Is(err, errUnlisted)
+}

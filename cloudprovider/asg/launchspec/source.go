@@ -33,7 +33,7 @@ type Source struct {
 	CapacityUnit string // "units" (instances or weights), "vcpu" or "memory-mib"
 }
 
-// TemplateRef names one version of a launch template. It has ID or Name. Version is a number, "$Latest" or "$Default".
+// TemplateRef names one version of a launch template by what its group states: ID, Name or both. Version is a number, "$Latest" or "$Default".
 type TemplateRef struct {
 	ID      string
 	Name    string
@@ -57,17 +57,13 @@ func (r TemplateRef) floats() bool { return strings.HasPrefix(r.Version, "$") }
 
 // templates returns the distinct launch templates of the source, the group's own first.
 func (s Source) templates() []TemplateRef {
-	var refs []TemplateRef
-	add := func(r TemplateRef) {
-		if !r.IsZero() && !slices.Contains(refs, r) {
-			refs = append(refs, r)
+	refs := []TemplateRef{s.Template}
+	for _, o := range s.Overrides {
+		if !slices.Contains(refs, o.Template) {
+			refs = append(refs, o.Template)
 		}
 	}
-	add(s.Template)
-	for _, o := range s.Overrides {
-		add(o.Template)
-	}
-	return refs
+	return slices.DeleteFunc(refs, TemplateRef.IsZero)
 }
 
 // Precedes reports whether the source names an earlier version of the launch template, by its number.
@@ -152,12 +148,8 @@ func templateRefFrom(spec *types.LaunchTemplateSpecification) TemplateRef {
 	if spec == nil {
 		return TemplateRef{}
 	}
-	ref := TemplateRef{ID: aws.ToString(spec.LaunchTemplateId), Name: aws.ToString(spec.LaunchTemplateName), Version: aws.ToString(spec.Version)}
-	if ref.ID != "" {
-		ref.Name = ""
-	}
-	ref.Version = cmp.Or(ref.Version, "$Default")
-	return ref
+	return TemplateRef{ID: aws.ToString(spec.LaunchTemplateId), Name: aws.ToString(spec.LaunchTemplateName),
+		Version: cmp.Or(aws.ToString(spec.Version), "$Default")}
 }
 
 // Group is what a Resolver needs to know of an Auto Scaling group. It is immutable.

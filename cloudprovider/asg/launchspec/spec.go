@@ -9,9 +9,9 @@ import (
 )
 
 // LaunchSpec is what a group's next instances start from. It is immutable, and the same pointer while nothing in it changes.
-// Where AWS denies the launch templates of a policy that names its types, it has nothing but these types.
+// Where the launch templates of a policy that names its types are denied, or are not there, it has nothing but these types.
 type LaunchSpec struct {
-	Unread bool   // AWS denies the launch templates or the EKS node group, so that nodes may have labels that nobody knows
+	Unread bool   // the launch templates or the EKS node group are denied, or not there, so that nodes may have labels that nobody knows
 	Types  []Type // the types that the policy may launch, in its order of preference, each once
 	// ImageID, UserData, Profile, BlockDevices and Image belong to the launch configuration, or to the first launch template that a type starts from.
 	ImageID  string

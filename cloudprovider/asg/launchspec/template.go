@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -102,29 +103,49 @@ func (r *Resolver) fetchTemplates(ctx context.Context, refs []TemplateRef) {
 		refs = slices.DeleteFunc(refs, func(ref TemplateRef) bool { return !r.templates.entries[ref].readAt.Before(start) })
 	}
 	r.templates.fetch(ctx, refs, func(ctx context.Context, ref TemplateRef) (*template, error) {
-		return r.describeTemplate(ctx, ref, false)
+		return r.describeTemplate(ctx, ref, nil)
 	})
 }
 
-// describeTemplate reads one version. With resolve, which needs a permission of its own, AWS replaces a parameter by the image.
-func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve bool) (*template, error) {
-	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}}
-	if resolve {
-		in.ResolveAlias = aws.Bool(true)
-	}
-	if ref.ID != "" {
-		in.LaunchTemplateId = aws.String(ref.ID)
-	} else {
+// describeTemplate reads one version. With resolve, which needs a permission of its own, AWS replaces a parameter by the image. Another endpoint may
+// know the template by its name alone. Once neither has found it, one look-up in ten asks by the name again.
+func (r *Resolver) describeTemplate(ctx context.Context, ref TemplateRef, resolve *bool) (*template, error) {
+	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{ref.Version}, ResolveAlias: resolve}
+	if ref.ID == "" {
 		in.LaunchTemplateName = aws.String(ref.Name)
+		return r.describeVersion(ctx, in, ref)
 	}
+	in.LaunchTemplateId = aws.String(ref.ID)
+	found, err := r.describeVersion(ctx, in, ref)
+	e := r.templates.entries[ref]
+	missed := e != nil && misses(e.err)
+	if ref.Name == "" || resolve != nil || !misses(err) || missed && e.failed%10 != 0 {
+		return found, err
+	}
+	in.LaunchTemplateId, in.LaunchTemplateName = nil, aws.String(ref.Name)
+	named, again := r.describeVersion(ctx, in, ref)
+	if misses(again) || again != nil && missed { // a throttled question is no answer, so the known one stays
+		return found, err
+	}
+	return named, again
+}
+
+// describeVersion does not take the version of a template with another ID for the one that ref names.
+func (r *Resolver) describeVersion(ctx context.Context, in *ec2.DescribeLaunchTemplateVersionsInput, ref TemplateRef) (*template, error) {
 	out, err := r.apis.EC2.DescribeLaunchTemplateVersions(ctx, in)
-	if err != nil {
+	switch {
+	case in.ResolveAlias == nil && awsclient.IsNotFound(err) && !strings.Contains(awsclient.Code(err), "LaunchTemplate"): // not AWS's code
+		return nil, fmt.Errorf("%w: %s", errUnlisted, awsclient.Brief(err))
+	case err != nil:
 		return nil, fmt.Errorf("describe launch template %s: %w", ref, err)
 	}
-	if len(out.LaunchTemplateVersions) == 0 {
-		return nil, fmt.Errorf("launch template %s: %w", ref, errGone)
+	at := slices.IndexFunc(out.LaunchTemplateVersions, func(v ec2types.LaunchTemplateVersion) bool {
+		return ref.ID == "" || cmp.Or(aws.ToString(v.LaunchTemplateId), ref.ID) == ref.ID
+	})
+	if at < 0 {
+		return nil, errUnlisted
 	}
-	t := r.read(out.LaunchTemplateVersions[0])
+	t := r.read(out.LaunchTemplateVersions[at])
 	t.id = cmp.Or(t.id, ref.ID)
 	if !ref.floats() {
 		t.version = cmp.Or(t.version, ref.Version)
@@ -162,9 +183,8 @@ func (r *Resolver) fetchAllTemplates(ctx context.Context, most int) error {
 }
 
 func (r *Resolver) putVersion(v ec2types.LaunchTemplateVersion, version string) {
-	for _, ref := range []TemplateRef{
-		{ID: aws.ToString(v.LaunchTemplateId), Version: version}, {Name: aws.ToString(v.LaunchTemplateName), Version: version},
-	} {
+	id, name := aws.ToString(v.LaunchTemplateId), aws.ToString(v.LaunchTemplateName)
+	for _, ref := range []TemplateRef{{id, name, version}, {ID: id, Version: version}, {Name: name, Version: version}} {
 		if r.templates.entries[ref] != nil {
 			r.templates.put(ref, r.read(v), nil)
 		}

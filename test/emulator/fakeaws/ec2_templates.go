@@ -88,6 +88,8 @@ func (a *account) templateVersions(f form) ([]ec2TemplateVersion, error) {
 	var found []ec2TemplateVersion
 	var err error
 	switch {
+	case a.lacks.TemplateIDs:
+		found = a.versionsByName(ref.Name, wanted, f)
 	case ref.ID != "" && ref.Name != "":
 		return nil, &apiError{Code: "InvalidParameterCombination", Message: "You may specify either a launch template ID or a launch template name, but not both."}
 	case ref.ID == "" && ref.Name == "":
@@ -113,6 +115,18 @@ func (a *account) versionsOfAll(wanted []string, f form) ([]ec2TemplateVersion, 
 		}
 	}
 	return found, nil
+}
+
+// versionsByName are those of all templates where the name is empty. One that there is not is no error.
+func (a *account) versionsByName(name string, wanted []string, f form) (found []ec2TemplateVersion) {
+	for _, t := range a.templates {
+		for _, version := range wanted {
+			if n := t.number(version); n > 0 && (name == "" || t.Name == name) {
+				found = append(found, a.versionShape(t, n, f.boolean("ResolveAlias")))
+			}
+		}
+	}
+	return found
 }
 
 func (a *account) versionsOfOne(ref LaunchTemplateRef, wanted []string, f form) ([]ec2TemplateVersion, error) {

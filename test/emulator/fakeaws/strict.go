@@ -75,7 +75,9 @@ func shuffled[T any](a *account, values []T) []T {
 	return values
 }
 
-// Lacks lists the actions that this partition does not know yet.
+// Lacks lists the actions that this partition does not know yet, and what another endpoint may lack.
 type Lacks struct {
 	Actions []string `json:"actions,omitempty"`
+	// TemplateIDs has DescribeLaunchTemplateVersions read no ID. It filters by the name, if there is one.
+	TemplateIDs bool `json:"templateIds,omitempty"`
 }
