@@ -272,12 +272,17 @@ func (d *draft) pods() []Step {
 // crash, each program of the control plane waits for up to a minute before it watches again: client-go's reflector pauses for
 // half a minute and up to as much again. Nodes that are Ready late, or get no pods before an agent has started, take that longer,
 // and so does an instance whose Node a user deleted: the core waits for it as for a new one. A look-up that AWS denied is repeated after
-// half a minute. The end of an instance refresh shows up to three minutes later, and until then its group loses no node.
+// half a minute. The end of an instance refresh shows up to three minutes later, and until then its group loses no node. An instance that
+// waits for a hook is released 20 s later, once load balancers have left its node.
 func (p Plan) Allowance() time.Duration {
+	allowed := p.allowance()
 	if slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Deed != nil && s.Deed.Kind == fakeaws.Refresh }) {
-		return max(p.allowance(), 190*time.Second)
+		allowed = max(allowed, 190*time.Second)
 	}
-	return p.allowance()
+	if p.Traits.Hooks {
+		allowed += hookTime
+	}
+	return allowed
 }
 
 func (p Plan) allowance() time.Duration {
