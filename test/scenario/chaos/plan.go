@@ -87,7 +87,7 @@ const (
 	APICuts    Kind = "watches cut"        // API: all watches break
 	Crash      Kind = "crash"              // the control plane's program Target is killed with kill -9 and started again
 
-	// Only plans with an interruption queue have these.
+	// Only plans with an interruption queue have these. They are about another group if the Deed's has no instance in service.
 	Interruption   Kind = "interruption"    // Deed: warned of, and then done
 	Recommendation Kind = "recommendation"  // Deed: to rebalance
 	Maintenance    Kind = "maintenance"     // Deed: scheduled by EC2

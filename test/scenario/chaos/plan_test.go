@@ -187,6 +187,17 @@ func TestAccountOfEveryPlanTakesItsSteps(t *testing.T) {
 	}
 }
 
+func TestAnnouncementMeetsAnInstanceInService(t *testing.T) {
+	group := func(name, state string) fakeaws.GroupState {
+		return fakeaws.GroupState{Name: name, Instances: []fakeaws.InstanceState{{State: state}}}
+	}
+	groups := []fakeaws.GroupState{group("gpu-od", "InService"), group(dividedGroup, "InService"), group("web-a", "InService"), group("web-b", "Pending"), {Name: "web-spot"}}
+	for of, want := range map[string]string{"web-a": "web-a", "web-b": "gpu-od", "web-spot": "gpu-od", "gpu-spot": "gpu-od", dividedGroup: "web-a"} {
+		assert.Equalf(t, want, announced(fakeaws.Deed{Group: of}, groups).Group, "group of an announcement about %q", of)
+	}
+	assert.Equal(t, "web-spot", announced(fakeaws.Deed{Group: "web-spot"}, groups[3:]).Group, "group of an announcement without any instance in service")
+}
+
 func TestWeightsOfAGroupDiffer(t *testing.T) {
 	for _, g := range account(Plan{Traits: Traits{Weights: true}}).AutoScalingGroups {
 		if g.MixedInstancesPolicy == nil {
