@@ -19,8 +19,9 @@ import (
 const (
 	// cordonedFor after the last start of a leader, no node may still be cordoned by an earlier leader.
 	cordonedFor = time.Minute
-	// A cordon counts once it has lasted this long. A drain waits 20 s for load balancers.
-	lasting = 40 * time.Second
+	// A cordon counts once it has lasted this long. A drain waits 20 s for load balancers, and pods of one workload are evicted one by one. A
+	// node that EC2 takes stays for its notice, and a hook holds a drained instance for another 20 s.
+	lasting = mostNotice*time.Second + hookTime
 )
 
 // judgeCordons waits until no node is cordoned but by a user. A node that is still so a minute after the last leader started counts. It

@@ -29,11 +29,12 @@
 // Then no pod is wanted any more, every group returns to its minimum, and no node is left tainted or cordoned for removal. Each
 // of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, a minute
 // where whole groups are filled, a minute and a half where the control plane crashed, or two minutes with the usual refresh. Late nodes
-// and nodes whose object a user deleted may take some seconds longer.
+// and nodes whose object a user deleted may take some seconds longer, and instances of groups with a hook half a minute. Only what EC2 has
+// warned of may still come: it takes some of these instances up to 40 s later.
 //
 // Between the two, plans that are not zonal want more pods at once. The autoscaler must not ask for more nodes than one packing of
 // these pods on the smallest nodes needs, where each node has pods of one workload. A minute after the last start of a replica, no node may
-// be cordoned but by a user, and a user's cordon must still be there.
+// stay cordoned for longer than a drain takes, but by a user, and a user's cordon must still be there.
 //
 // A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the
 // pods. The autoscaler must not end an instance that is not drained, or have AWS do so. It must not let pods onto an instance

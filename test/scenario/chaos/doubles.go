@@ -81,6 +81,7 @@ type ledger struct {
 	perInstance  int             // units that the smallest instance fills
 	open         int             // instances that were wished for and not yet requested from AWS
 	members      map[string]int  // weights of the instances
+	newest       int             // weight of the instance that was launched last
 	usable       map[string]bool // instances whose nodes are Ready with their GPUs: the core packs pods on them, whatever AWS lists
 	credit       int             // instances that were taken away since they were requested, and may be requested again
 	own, foreign []raise
@@ -130,6 +131,9 @@ func (l *ledger) change(e fakeaws.Event) (double int) {
 		from = min(e.To, max(from, l.counted()))
 	}
 	by := (e.To - from) / l.perInstance
+	if e.By == launchAction+ourKey && e.To-e.From == l.newest { // one instance, heavier than the smallest if that has no capacity
+		by = 1
+	}
 	l.desired = e.To
 	switch {
 	case !ours(e.By) && by > 0:
@@ -177,7 +181,8 @@ func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.
 		case e.Kind == fakeaws.GroupDeleted:
 			l.desired, l.own, l.foreign, l.members, l.usable = 0, nil, nil, map[string]int{}, map[string]bool{}
 		case e.Kind == fakeaws.Launched:
-			l.members[e.Instance] = weightOf(named[e.Group], e.InstanceType)
+			l.newest = weightOf(named[e.Group], e.InstanceType)
+			l.members[e.Instance] = l.newest
 		case slices.Contains(departures, e.Kind):
 			delete(l.members, e.Instance)
 			delete(l.usable, e.Instance)

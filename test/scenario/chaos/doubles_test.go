@@ -82,6 +82,11 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 			events: []fakeaws.Event{change(2, ourWrite, 2, 6), change(3, ourTermination, 6, 0), change(6, ourWrite, 0, 8)}},
 		{name: "to more than that", weight: 2, wishes: []wish{wished(1, 1, 3), wished(5, 3, 4)},
 			events: []fakeaws.Event{change(2, ourWrite, 2, 6), change(3, ourTermination, 6, 0), change(6, ourWrite, 0, 10)}, doubles: 2},
+		{name: "a heavier instance, because the smallest type had no capacity", weight: 2, wishes: []wish{wished(1, 1, 2)},
+			events: []fakeaws.Event{usable("i-1", fakeaws.Launched, "m5.xlarge"), change(2, nowUs, 2, 6)}},
+		{name: "a heavier instance twice", weight: 2, wishes: []wish{wished(1, 1, 2)},
+			events: []fakeaws.Event{usable("i-1", fakeaws.Launched, "m5.xlarge"), change(2, nowUs, 2, 6),
+				usable("i-2", fakeaws.Launched, "m5.xlarge"), change(4, nowUs, 6, 10)}, doubles: 1},
 		{name: "by nobody's wish", events: []fakeaws.Event{change(2, ourWrite, 1, 4)}, doubles: 3},
 		{name: "by an operator", events: []fakeaws.Event{change(2, "set-desired", 1, 4)}},
 	} {
@@ -90,7 +95,8 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 			group := fakeaws.AutoScalingGroup{Name: "web", Desired: 1}
 			if tt.weight > 0 {
 				group.Desired = tt.weight
-				group.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: tt.weight}}}
+				group.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{Overrides: []fakeaws.Override{
+					{InstanceType: "m5.large", WeightedCapacity: tt.weight}, {InstanceType: "m5.xlarge", WeightedCapacity: 2 * tt.weight}}}
 			}
 			j.doubles(tt.events, tt.wishes, []fakeaws.AutoScalingGroup{group})
 			assert.Equalf(t, tt.doubles, j.wrongs.Doubles, "doubles: %q", j.violations)

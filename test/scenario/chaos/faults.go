@@ -244,11 +244,15 @@ func (d *draft) crash() Step {
 	return Step{Kind: Crash, Target: pick(d.Rand, []string{controlplane.APIServerName, controlplane.EtcdName})}
 }
 
-// interruption warns of a reclaim a few seconds ahead. Most groups have spot instances, and those go first.
+// mostNotice is how long before an interruption EC2 warns of it, at most. In half of that the autoscaler ends the instance itself, because
+// its node leaves load balancers for 20 s first. Shorter notices are over before.
+const mostNotice = 40 // seconds
+
+// interruption warns of a reclaim. Most groups have spot instances, and those go first.
 func (d *draft) interruption() Step {
 	kind := pick(d.Rand, []fakeaws.DeedKind{fakeaws.Interrupt, fakeaws.Interrupt, fakeaws.InterruptReservation})
 	return Step{Kind: Interruption, Deed: &fakeaws.Deed{
-		Kind: kind, Group: pick(d.Rand, d.groups), Count: 1 + d.IntN(3), Notice: fakeaws.Duration(d.seconds(1, 10)),
+		Kind: kind, Group: pick(d.Rand, d.groups), Count: 1 + d.IntN(3), Notice: fakeaws.Duration(d.seconds(1, mostNotice)),
 	}}
 }
 
@@ -258,7 +262,7 @@ func (d *draft) recommendation() Step {
 
 func (d *draft) maintenance() Step {
 	return Step{Kind: Maintenance, Deed: &fakeaws.Deed{
-		Kind: fakeaws.ScheduleChange, Group: pick(d.Rand, d.groups), Notice: fakeaws.Duration(d.seconds(5, 12)), Backup: d.IntN(4) == 0,
+		Kind: fakeaws.ScheduleChange, Group: pick(d.Rand, d.groups), Notice: fakeaws.Duration(d.seconds(5, mostNotice)), Backup: d.IntN(4) == 0,
 	}}
 }
 

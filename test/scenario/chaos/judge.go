@@ -80,13 +80,12 @@ type bench struct {
 }
 
 type members struct {
-	weights map[string]int       // of each instance that fills the desired capacity
-	ended   int                  // weight of the instances terminated since the desired capacity last changed
-	leaving map[string]time.Time // when an instance that is still listed began to leave
-	drained map[string]bool      // instances that the autoscaler ended, drained
-	lowered fakeaws.Event        // the last time the desired capacity fell
-	raised  *time.Time           // when another writer raised the desired capacity last
-	raced   bool                 // the last fall undid such a raise before a reading had to show it
+	weights map[string]int  // of each instance that fills the desired capacity
+	ended   int             // weight of the instances terminated since the desired capacity last changed
+	drained map[string]bool // instances that the autoscaler ended, drained
+	lowered fakeaws.Event   // the last time the desired capacity fell
+	raised  *time.Time      // when another writer raised the desired capacity last
+	raced   bool            // the last fall undid such a raise before a reading had to show it
 }
 
 // unseenFor is how long a reading need not show what another writer set: as old as readings are in any plan, and a call's time.
@@ -114,28 +113,24 @@ func newBench(j *judge, weigh func(group, instanceType string) int, look func(in
 func (b *bench) see(e fakeaws.Event) {
 	m := b.groups[e.Group]
 	if m == nil {
-		m = &members{weights: map[string]int{}, leaving: map[string]time.Time{}, drained: map[string]bool{}}
+		m = &members{weights: map[string]int{}, drained: map[string]bool{}}
 		b.groups[e.Group] = m
 	}
 	switch e.Kind {
 	case fakeaws.Launched:
 		m.weights[e.Instance] = b.weigh(e.Group, e.InstanceType)
-	case fakeaws.Reclaimed:
+	case fakeaws.Reclaimed, fakeaws.Replaced:
 		m.drop(e.Instance)
 	case fakeaws.Terminated:
 		m.drop(e.Instance)
 		if m.drained[e.Instance] {
 			b.reused(e)
 		}
-	case fakeaws.Replaced:
-		m.drop(e.Instance)
-		m.leaving[e.Instance] = e.Time
 	case fakeaws.HookCompleted:
-		if began, leaves := m.leaving[e.Instance]; leaves && ours(e.By) && e.Time.Sub(began) < hookTime-hookMargin {
+		if ours(e.By) { // heartbeats put AWS's own release off, and the drain has ten minutes
 			b.lost(e, "let go before its hook was over")
 		}
 	case fakeaws.TerminateRequested:
-		m.leaving[e.Instance] = e.Time
 		m.ended += m.drop(e.Instance)
 		if ours(e.By) {
 			m.drained[e.Instance] = !b.lost(e, "terminated by name")
@@ -146,7 +141,6 @@ func (b *bench) see(e fakeaws.Event) {
 		}
 	case fakeaws.ScaleInKill:
 		m.drop(e.Instance)
-		m.leaving[e.Instance] = e.Time
 		switch {
 		case ours(m.lowered.By) && m.raced:
 			b.mu.Lock()
@@ -168,9 +162,6 @@ func (b *bench) see(e fakeaws.Event) {
 		delete(b.groups, e.Group)
 	}
 }
-
-// hookMargin is how long before AWS releases an instance the autoscaler may do so, drained or not.
-const hookMargin = 2 * time.Second
 
 // lost judges a node that ends, and reports whether it was undrained.
 func (b *bench) lost(e fakeaws.Event, how string) bool {

@@ -70,6 +70,11 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 			events: []fakeaws.Event{later(0, desired("set-desired", 2, 4)), later(unseenFor, desired(ourWrite, 4, 3)), about(fakeaws.ScaleInKill, "i-1", "")}},
 		{name: "we let a busy node go while a hook holds it", lost: 1,
 			events: []fakeaws.Event{about(fakeaws.Replaced, "i-1", "az-rebalance"), about(fakeaws.HookCompleted, "i-1", "CompleteLifecycleAction autoscaler")}},
+		{name: "we let a busy node go after a heartbeat", lost: 1,
+			events: []fakeaws.Event{later(0, about(fakeaws.Replaced, "i-1", "az-rebalance")),
+				later(hookTime+time.Second, about(fakeaws.HookCompleted, "i-1", "CompleteLifecycleAction autoscaler"))}},
+		{name: "AWS lets a busy node go, because its hook is over",
+			events: []fakeaws.Event{about(fakeaws.Replaced, "i-1", "az-rebalance"), about(fakeaws.Terminated, "i-1", "")}},
 		{name: "we let a drained node go while a hook holds it",
 			events: []fakeaws.Event{about(fakeaws.Replaced, "i-2", "az-rebalance"), about(fakeaws.HookCompleted, "i-2", "CompleteLifecycleAction autoscaler")}},
 		{name: "we reboot a busy node", events: []fakeaws.Event{about(fakeaws.Rebooted, "i-1", "RebootInstances autoscaler")}, lost: 1},
@@ -247,7 +252,6 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 }
 
 func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
-	const minute = time.Minute
 	for _, tt := range []struct {
 		name             string
 		node             corev1.Node
@@ -257,8 +261,8 @@ func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
 		after            time.Duration
 	}{
 		{name: "open"},
-		{name: "by us, for good", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, cordoned: 1, after: minute},
-		{name: "by us, for a while", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, openAt: 50 * time.Second, after: 50 * time.Second},
+		{name: "by us, for good", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, cordoned: 1, after: lasting},
+		{name: "by us, for a while", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, openAt: lasting - time.Second, after: lasting - time.Second},
 		{name: "by a user", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, byUser: true},
 		{name: "by a user, and opened by somebody", byUser: true, others: 1},
 	} {

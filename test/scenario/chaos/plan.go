@@ -87,7 +87,7 @@ const (
 	APICuts    Kind = "watches cut"        // API: all watches break
 	Crash      Kind = "crash"              // the control plane's program Target is killed with kill -9 and started again
 
-	// Only plans with an interruption queue have these.
+	// Only plans with an interruption queue have these. They are about another group if the Deed's has no instance in service.
 	Interruption   Kind = "interruption"    // Deed: warned of, and then done
 	Recommendation Kind = "recommendation"  // Deed: to rebalance
 	Maintenance    Kind = "maintenance"     // Deed: scheduled by EC2
@@ -272,12 +272,17 @@ func (d *draft) pods() []Step {
 // crash, each program of the control plane waits for up to a minute before it watches again: client-go's reflector pauses for
 // half a minute and up to as much again. Nodes that are Ready late, or get no pods before an agent has started, take that longer,
 // and so does an instance whose Node a user deleted: the core waits for it as for a new one. A look-up that AWS denied is repeated after
-// half a minute. The end of an instance refresh shows up to three minutes later, and until then its group loses no node.
+// half a minute. The end of an instance refresh shows up to three minutes later, and until then its group loses no node. An instance that
+// waits for a hook is released 20 s later, once load balancers have left its node.
 func (p Plan) Allowance() time.Duration {
+	allowed := p.allowance()
 	if slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Deed != nil && s.Deed.Kind == fakeaws.Refresh }) {
-		return max(p.allowance(), 190*time.Second)
+		allowed = max(allowed, 190*time.Second)
 	}
-	return p.allowance()
+	if p.Traits.Hooks {
+		allowed += hookTime
+	}
+	return allowed
 }
 
 func (p Plan) allowance() time.Duration {

@@ -156,6 +156,8 @@ func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
 		{name: "late nodes", plan: Plan{Traits: Traits{LateNodes: true}}, want: 45 * time.Second},
 		{name: "a start-up taint, a crash and a deleted node", plan: Plan{Traits: Traits{StartupTaints: true}, Steps: []Step{{Kind: Crash}, {Kind: UserDeletes}}},
 			want: 2 * time.Minute},
+		{name: "hooks", plan: Plan{Traits: Traits{Hooks: true}}, want: time.Minute},
+		{name: "hooks and a reading each minute", plan: Plan{Traits: Traits{Hooks: true, UsualRefresh: true}}, want: 150 * time.Second},
 		{name: "a reading each minute", plan: Plan{Traits: Traits{UsualRefresh: true}}, want: 2 * time.Minute},
 		{name: "an instance refresh", plan: Plan{Steps: []Step{{Kind: Moves, Deed: &fakeaws.Deed{Kind: fakeaws.Refresh}}}}, want: 190 * time.Second},
 		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: 150 * time.Second},
@@ -185,6 +187,17 @@ func TestAccountOfEveryPlanTakesItsSteps(t *testing.T) {
 	}
 }
 
+func TestAnnouncementMeetsAnInstanceInService(t *testing.T) {
+	group := func(name, state string) fakeaws.GroupState {
+		return fakeaws.GroupState{Name: name, Instances: []fakeaws.InstanceState{{State: state}}}
+	}
+	groups := []fakeaws.GroupState{group("gpu-od", "InService"), group(dividedGroup, "InService"), group("web-a", "InService"), group("web-b", "Pending"), {Name: "web-spot"}}
+	for of, want := range map[string]string{"web-a": "web-a", "web-b": "gpu-od", "web-spot": "gpu-od", "gpu-spot": "gpu-od", dividedGroup: "web-a"} {
+		assert.Equalf(t, want, announced(fakeaws.Deed{Group: of}, groups).Group, "group of an announcement about %q", of)
+	}
+	assert.Equal(t, "web-spot", announced(fakeaws.Deed{Group: "web-spot"}, groups[3:]).Group, "group of an announcement without any instance in service")
+}
+
 func TestWeightsOfAGroupDiffer(t *testing.T) {
 	for _, g := range account(Plan{Traits: Traits{Weights: true}}).AutoScalingGroups {
 		if g.MixedInstancesPolicy == nil {
@@ -210,7 +223,7 @@ func TestUnitsOfHardwareCountTypesApart(t *testing.T) {
 
 // plainPlans is the hash of the first 200 plans, with the accounts and flags that they run with. It may change only where plans that
 // are not zonal are meant to.
-const plainPlans = "7fcca06a292bf7d1b88203a50cb5236352e8c0688477318abb7159736b8b4ea0"
+const plainPlans = "bd591df4fe5e4c9cdb5ecff7a10fb68978cc5f0c4bf3bca7ce0fe0b0e0417f56"
 
 func TestPlainPlansStayTheSame(t *testing.T) {
 	hash := sha256.New()

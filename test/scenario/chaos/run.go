@@ -205,8 +205,10 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 		return simple(func() { r.aws.SetStale(reads) }), simple(func() { r.aws.SetStale(fakeaws.StaleReads{}) })
 	case ClockJump:
 		return simple(func() { r.aws.SetClockSkew(time.Duration(s.Shift)) }), simple(func() { r.aws.SetClockSkew(0) })
-	case Reclaim, Recreate, ForeignDesired, Moves, RootVolume, Interruption, Recommendation, Maintenance:
+	case Reclaim, Recreate, ForeignDesired, Moves, RootVolume:
 		return func(context.Context) error { return r.aws.Do(*s.Deed) }, nil
+	case Interruption, Recommendation, Maintenance:
+		return func(context.Context) error { return r.aws.Do(announced(*s.Deed, r.aws.Groups())) }, nil
 	case ForeignMinimum:
 		return simple(func() { r.limits(s.Target, s.Count) }), simple(func() { r.limits(s.Target, r.minimum(s.Target)) })
 	case TagsChanged, ZonalTag:
@@ -246,6 +248,18 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	fault := *s.Fault
 	fault.ID = id
 	return simple(func() { r.aws.Inject(fault) }), simple(func() { r.aws.ClearFaults(id) })
+}
+
+// announced is the announcement of a step, about the next group by name that has an instance in service if the step's own has none.
+func announced(d fakeaws.Deed, groups []fakeaws.GroupState) fakeaws.Deed {
+	from := max(0, slices.IndexFunc(groups, func(g fakeaws.GroupState) bool { return g.Name == d.Group }))
+	for _, g := range slices.Concat(groups[from:], groups[:from]) {
+		if g.Name != dividedGroup && slices.ContainsFunc(g.Instances, func(i fakeaws.InstanceState) bool { return i.State == "InService" }) {
+			d.Group = g.Name
+			break
+		}
+	}
+	return d
 }
 
 // crash kills a program of the control plane and waits until it serves again. Until then nobody reaches the API server, because

@@ -71,8 +71,8 @@ func (t Traits) String() string {
 
 const (
 	queueName = "interruptions"
-	// hookTime is how long an instance waits if nobody completes its hook.
-	hookTime = 8 * time.Second
+	// hookTime is how long an instance waits if nobody completes its hook, or puts it off: the shortest time that AWS allows.
+	hookTime = 30 * time.Second
 )
 
 func (t Traits) queues() []fakeaws.Queue {
