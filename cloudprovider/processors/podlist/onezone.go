@@ -14,22 +14,24 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// OneZone keeps a pod away from a group that may launch a node which the pod refuses: in another zone, or of another instance type.
+// OneZone keeps a pod away from a group that may launch a node which the pod refuses: in another zone, of another instance type, or without
+// the disk of its volume.
 //
 // It keeps a pod away from a whole group that can be scaled zone by zone and has zones in which the pod cannot run, because the node
 // might come up there. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
 // take the pod. A group that can only be scaled as a whole does so as with the stock provider: AWS may choose another zone.
 //
 // It keeps a pod away from a group of several instance types if the pod cannot run on all of them, because AWS chooses the type.
+//
+// It keeps a pod whose volume names live nodes on these nodes.
 type OneZone struct {
 	Provider *aws.Provider
 	ZoneName func(zoneID string) string // "" where it is unknown
 	Volumes  podzone.Volumes
 }
 
-// Process returns the pods with a copy in place of each pod that refuses a zone or an instance type of such a group. The copy refuses the
-// group's node.
-func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
+// Process returns the pods with a copy in place of each pod that refuses a node of such a group. The copy refuses the group's simulated node.
+func (z *OneZone) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	v, among, kinds := z.Provider.View(), map[string][]string{}, map[string][]nodetemplate.Kind{}
 	for _, ng := range v.NodeGroups() {
 		if v.Divisible(ng.Id()) {
@@ -42,19 +44,43 @@ func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) (
 	}
 	processed, ofKinds := slices.Clone(pods), map[string][]string{} // by the selectors, which are few
 	for i, pod := range processed {
+		volumes := z.Volumes.Of(pod)
+		for _, c := range volumes {
+			processed[i] = requiring(processed[i], corev1.LabelHostname, corev1.NodeSelectorOpIn, hosts(ctx, c))
+		}
 		if len(among) > 0 {
-			inZone := podzone.Refused(pod, z.Volumes.Of(pod), z.ZoneName)
-			processed[i] = refusing(pod, nodemeta.ZoneAssumed, refused(among, inZone))
+			inZone := podzone.Refused(pod, volumes, z.ZoneName)
+			processed[i] = requiring(processed[i], nodemeta.ZoneAssumed, corev1.NodeSelectorOpNotIn, refused(among, inZone))
 		}
 		if required := podzone.Required(pod); len(kinds) > 0 && (required != nil || len(pod.Spec.NodeSelector) > 0) {
 			selectors := fmt.Sprint(pod.Spec.NodeSelector, required)
 			if _, known := ofKinds[selectors]; !known {
 				ofKinds[selectors] = refused(kinds, func(k nodetemplate.Kind) bool { return podzone.Refuses(pod, k.Label) })
 			}
-			processed[i] = refusing(processed[i], nodemeta.KindAssumed, ofKinds[selectors])
+			processed[i] = requiring(processed[i], nodemeta.KindAssumed, corev1.NodeSelectorOpNotIn, ofKinds[selectors])
 		}
 	}
 	return processed, nil
+}
+
+// hosts returns the hostnames of the live nodes that every term of the constraint names in another label. The drivers of local volumes give
+// each node such a label. The group's simulated node is a copy of one of them and has the label, and its next node does not.
+func hosts(ctx *cacontext.AutoscalingContext, c podzone.Constraint) (names []string) {
+	for _, term := range c.Terms {
+		before := len(names)
+		for _, e := range term.MatchExpressions {
+			for _, value := range e.Values {
+				info, err := ctx.ClusterSnapshot.GetNodeInfo(value)
+				if err == nil && e.Operator == corev1.NodeSelectorOpIn && e.Key != corev1.LabelHostname {
+					names = append(names, info.Node().Labels[corev1.LabelHostname])
+				}
+			}
+		}
+		if len(names) == before {
+			return nil
+		}
+	}
+	return names
 }
 
 // refused returns the values, sorted, that stand for choices of which one is refused.
@@ -82,13 +108,13 @@ func (z *OneZone) Needs(pod *corev1.Pod) bool {
 
 func (z *OneZone) Views() bool { return z.Provider.View().HasZoneGroups() }
 
-// refusing returns a copy of the pod that no node takes whose label has one of the values, or the pod if there are none. Everything else is
+// requiring returns a copy of the pod that also requires this of the node's label, or the pod if there are no values. Everything else is
 // shared with the pod.
-func refusing(pod *corev1.Pod, label string, not []string) *corev1.Pod {
-	if len(not) == 0 {
+func requiring(pod *corev1.Pod, label string, operator corev1.NodeSelectorOperator, values []string) *corev1.Pod {
+	if len(values) == 0 {
 		return pod
 	}
-	promised := corev1.NodeSelectorRequirement{Key: label, Operator: corev1.NodeSelectorOpNotIn, Values: not}
+	promised := corev1.NodeSelectorRequirement{Key: label, Operator: operator, Values: values}
 	required := &corev1.NodeSelector{}
 	if before := podzone.Required(pod); before != nil {
 		for _, term := range before.NodeSelectorTerms {
