@@ -1,12 +1,12 @@
 package podlist
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -14,16 +14,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// OneZone keeps a pod away from a group that may launch a node which the pod refuses: in another zone, of another instance type, or without
-// the disk of its volume.
+// OneZone keeps a pod away from a group that may launch a node which the pod refuses: in another zone, or of another instance type. It
+// keeps a pod whose volume names live nodes away from all other nodes.
 //
 // It keeps a pod away from a whole group that can be scaled zone by zone and has zones in which the pod cannot run, because the node
 // might come up there. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
 // take the pod. A group that can only be scaled as a whole does so as with the stock provider: AWS may choose another zone.
 //
 // It keeps a pod away from a group of several instance types if the pod cannot run on all of them, because AWS chooses the type.
-//
-// It keeps a pod whose volume names live nodes on these nodes.
 type OneZone struct {
 	Provider *aws.Provider
 	ZoneName func(zoneID string) string // "" where it is unknown
@@ -70,8 +68,7 @@ func hosts(ctx *cacontext.AutoscalingContext, c podzone.Constraint) (names []str
 		before := len(names)
 		for _, e := range term.MatchExpressions {
 			for _, value := range e.Values {
-				info, err := ctx.ClusterSnapshot.GetNodeInfo(value)
-				if err == nil && e.Operator == corev1.NodeSelectorOpIn && e.Key != corev1.LabelHostname {
+				if info, err := ctx.ClusterSnapshot.GetNodeInfo(value); err == nil && e.Operator == corev1.NodeSelectorOpIn && e.Key != corev1.LabelHostname {
 					names = append(names, info.Node().Labels[corev1.LabelHostname])
 				}
 			}
@@ -115,21 +112,19 @@ func requiring(pod *corev1.Pod, label string, operator corev1.NodeSelectorOperat
 		return pod
 	}
 	promised := corev1.NodeSelectorRequirement{Key: label, Operator: operator, Values: values}
-	required := &corev1.NodeSelector{}
-	if before := podzone.Required(pod); before != nil {
-		for _, term := range before.NodeSelectorTerms {
-			if len(term.MatchExpressions) > 0 || len(term.MatchFields) > 0 { // an empty term matches nothing, and must stay so
-				term.MatchExpressions = append(slices.Clone(term.MatchExpressions), promised)
+	copied := *pod
+	copied.Spec.Affinity = cmp.Or(pod.Spec.Affinity, &corev1.Affinity{}).DeepCopy()
+	if required := podzone.Required(&copied); required != nil {
+		for i, term := range required.NodeSelectorTerms {
+			if len(term.MatchExpressions)+len(term.MatchFields) > 0 { // an empty term matches nothing, and must stay so
+				required.NodeSelectorTerms[i].MatchExpressions = append(term.MatchExpressions, promised)
 			}
-			required.NodeSelectorTerms = append(required.NodeSelectorTerms, term)
 		}
-	} else {
-		required.NodeSelectorTerms = []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{promised}}}
+		return &copied
 	}
-	copied, affinity := *pod, ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
-	nodes := ptr.Deref(affinity.NodeAffinity, corev1.NodeAffinity{})
-	nodes.RequiredDuringSchedulingIgnoredDuringExecution = required
-	affinity.NodeAffinity = &nodes
-	copied.Spec.Affinity = &affinity
+	nodes := cmp.Or(copied.Spec.Affinity.NodeAffinity, &corev1.NodeAffinity{})
+	nodes.RequiredDuringSchedulingIgnoredDuringExecution = &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
+		{MatchExpressions: []corev1.NodeSelectorRequirement{promised}}}}
+	copied.Spec.Affinity.NodeAffinity = nodes
 	return &copied
 }
