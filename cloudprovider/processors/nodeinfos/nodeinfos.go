@@ -91,7 +91,6 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 			if volumes != nil {
 				info = volumes.complete(info, t.InstanceTypes, v.Catalogue())
 			}
-			n.leavePlaces(info.Node(), id, nodes)
 			n.completeZone(info.Node(), t, v.Group(id), v.Divisible(id))
 			if t.Among != "" {
 				info.Node().Labels[nodemeta.KindAssumed] = t.Among
@@ -121,11 +120,14 @@ func (n *Provider) copyable(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 		if err == nil {
 			_, err = simulator.SanitizedNodeInfo(info, "copy")
 		}
-		if n.uncopied[node.Name] = err != nil; err != nil && !before[node.Name] {
+		if err == nil {
+			return false
+		}
+		if n.uncopied[node.Name] = true; !before[node.Name] {
 			klog.Background().Info("Took a node for no model of its group's next one. If the node shows no ResourceSlices of a DRA driver, "+
 				"restart the driver's pod on the node, or drain the node", "node", node.Name, "reason", err.Error())
 		}
-		return err != nil
+		return true
 	})
 }
 

@@ -3,7 +3,6 @@ package nodeinfos
 import (
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
@@ -88,19 +87,6 @@ func (n *Provider) completeZone(node *corev1.Node, t *fromgroup.Template, g *gro
 		}
 	}
 	n.zoneIDs.Label(node)
-}
-
-// leavePlaces makes the node's place in a layer of AWS's network unknown if live nodes of the group and zone are in several. Pods that must
-// be near others would have the group launch node after node, all elsewhere. The keys stay, because pods ask for them, too.
-func (n *Provider) leavePlaces(node *corev1.Node, id string, nodes []*corev1.Node) {
-	for key, place := range node.Labels {
-		if strings.HasPrefix(key, "topology.k8s.aws/network-node-layer-") && slices.ContainsFunc(nodes, func(other *corev1.Node) bool {
-			return other.Labels[key] != "" && other.Labels[key] != place &&
-				other.Labels[corev1.LabelTopologyZone] == node.Labels[corev1.LabelTopologyZone] && n.provider.NodeGroupName(other) == id
-		}) {
-			node.Labels[key] = "unknown"
-		}
-	}
 }
 
 // leaveClosedZone puts the node into the group's first open zone if nothing can be launched in its own. A pod that needs the closed zone

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -144,40 +143,5 @@ func TestNextNodeIsInAnOpenZone(t *testing.T) {
 	node := process(w, newProvider(w), nil, shown...)["mixed"].Node()
 	for _, key := range podzone.NameLabels {
 		assert.Equal(t, awsworld.ZoneB, node.Labels[key], key)
-	}
-}
-
-// Pods that must be near others would have the group launch node after node, all elsewhere (kubernetes/cloud-provider-aws#998).
-func TestNextNodesPlaceInTheNetworkIsUnknownWhereNodesDiffer(t *testing.T) {
-	const layer1, layer3 = "topology.k8s.aws/network-node-layer-1", "topology.k8s.aws/network-node-layer-3"
-	at := func(zone, first, third string) map[string]string {
-		return map[string]string{corev1.LabelTopologyZone: zone, layer1: first, layer3: third}
-	}
-	for _, tt := range []struct {
-		name                       string
-		first, second, other, want map[string]string // other is of another group
-	}{
-		{name: "one place", first: at("z", "nn-1", "nn-a"), second: at("z", "nn-1", "nn-a"), want: at("z", "nn-1", "nn-a")},
-		{name: "one layer in common", first: at("z", "nn-1", "nn-a"), second: at("z", "nn-1", "nn-b"), want: at("z", "nn-1", "unknown")},
-		{name: "no layer in common", first: at("z", "nn-1", "nn-a"), second: at("z", "nn-2", "nn-b"), want: at("z", "unknown", "unknown")},
-		{name: "elsewhere in another zone", first: at("z", "nn-1", "nn-a"), second: at("y", "nn-2", "nn-b"), want: at("z", "nn-1", "nn-a")},
-		{name: "not labelled yet", first: at("z", "nn-1", "nn-a"), second: map[string]string{corev1.LabelTopologyZone: "z"}, want: at("z", "nn-1", "nn-a")},
-		{name: "another group elsewhere", first: at("z", "nn-1", "nn-a"), second: at("z", "nn-1", "nn-a"), other: at("z", "nn-2", "nn-b"), want: at("z", "nn-1", "nn-a")},
-		{name: "of no such type", first: map[string]string{corev1.LabelTopologyZone: "z"}, want: map[string]string{corev1.LabelTopologyZone: "z"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil), awsworld.Group("b", "m5.large", 0, 1, 5, nil))
-			w.NextLoop()
-			amounts := awsworld.Resources("cpu", "2", "memory", "7Gi", "pods", "29")
-			live := append(showing(w, "a", "m5.large", time.Hour, amounts), showing(w, "b", "m5.large", time.Hour, amounts)...)
-			for i, labels := range []map[string]string{tt.first, tt.second, tt.other} {
-				live[i].Labels = maps.Clone(labels)
-			}
-			got := process(w, newProvider(w), nil, live...)["a"].Node().Labels
-			for _, key := range []string{layer1, layer3} {
-				assert.Equal(t, tt.want[key], got[key], key)
-			}
-			assert.Equal(t, tt.first, live[0].Labels, "the live node itself was changed")
-		})
 	}
 }
