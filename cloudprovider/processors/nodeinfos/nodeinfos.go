@@ -117,7 +117,7 @@ func (n *Provider) copyable(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 	n.uncopied = map[string]bool{}
 	return slices.DeleteFunc(slices.Clone(nodes), func(node *corev1.Node) bool {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(node.Name)
-		if err == nil {
+		if err == nil && slices.ContainsFunc(info.Pods(), func(p *framework.PodInfo) bool { return len(p.NeededResourceClaims) > 0 }) {
 			_, err = simulator.SanitizedNodeInfo(info, "copy")
 		}
 		if err == nil {

@@ -65,15 +65,21 @@ func (z *OneZone) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod)
 // each node such a label. The group's simulated node is a copy of one of them and has the label, and its next node does not.
 func hosts(ctx *cacontext.AutoscalingContext, c podzone.Constraint) (names []string) {
 	for _, term := range c.Terms {
-		before := len(names)
+		live := false
 		for _, e := range term.MatchExpressions {
 			for _, value := range e.Values {
-				if info, err := ctx.ClusterSnapshot.GetNodeInfo(value); err == nil && e.Operator == corev1.NodeSelectorOpIn && e.Key != corev1.LabelHostname {
-					names = append(names, info.Node().Labels[corev1.LabelHostname])
+				info, err := ctx.ClusterSnapshot.GetNodeInfo(value)
+				if err != nil || e.Operator != corev1.NodeSelectorOpIn || e.Key == corev1.LabelHostname {
+					continue
 				}
+				host, known := info.Node().Labels[corev1.LabelHostname]
+				if !known {
+					return nil
+				}
+				names, live = append(names, host), true
 			}
 		}
-		if len(names) == before {
+		if !live {
 			return nil
 		}
 	}

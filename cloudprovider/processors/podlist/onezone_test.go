@@ -34,6 +34,7 @@ func TestPodWhoseVolumeIsOnANodeAsksForThatNode(t *testing.T) {
 		{name: "a copy on each of two", terms: []corev1.NodeSelectorTerm{term(lvm, corev1.NodeSelectorOpIn, "a"), term(lvm, corev1.NodeSelectorOpIn, "b")},
 			want: []string{"a", "b"}},
 		{name: "one node is gone", terms: []corev1.NodeSelectorTerm{term(lvm, corev1.NodeSelectorOpIn, "a", "gone")}, want: []string{"a"}},
+		{name: "one whose hostname is unknown", terms: []corev1.NodeSelectorTerm{term(lvm, corev1.NodeSelectorOpIn, "a", "nameless")}},
 		{name: "all are gone", terms: []corev1.NodeSelectorTerm{term(lvm, corev1.NodeSelectorOpIn, "gone")}},
 		{name: "or a zone", terms: []corev1.NodeSelectorTerm{term(lvm, corev1.NodeSelectorOpIn, "a"), term("zone", corev1.NodeSelectorOpIn, "x")}},
 		{name: "any other node", terms: []corev1.NodeSelectorTerm{term(lvm, corev1.NodeSelectorOpNotIn, "a")}},
@@ -42,6 +43,7 @@ func TestPodWhoseVolumeIsOnANodeAsksForThatNode(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, nodes := awsworld.New(t, nil), testsnapshot.NewTestSnapshotOrDie(t)
+			require.NoError(t, nodes.AddNodeInfo(framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "nameless"}}, nil)))
 			for _, name := range []string{"a", "b"} {
 				require.NoError(t, nodes.AddNodeInfo(framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name,
 					Labels: map[string]string{corev1.LabelHostname: name}}}, nil)))
@@ -57,11 +59,11 @@ func TestPodWhoseVolumeIsOnANodeAsksForThatNode(t *testing.T) {
 			z := &OneZone{Provider: w.Provider, Volumes: podzone.Volumes{Claims: claims.Lister(), Volumes: bound.Lister()}}
 			got, err := z.Process(&cacontext.AutoscalingContext{ClusterSnapshot: nodes}, []*corev1.Pod{pod})
 			require.NoError(t, err)
-			var names []string
-			if required := podzone.Required(got[0]); required != nil {
-				names = required.NodeSelectorTerms[0].MatchExpressions[0].Values
+			var want *corev1.NodeSelector
+			if tt.want != nil {
+				want = &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{term(corev1.LabelHostname, corev1.NodeSelectorOpIn, tt.want...)}}
 			}
-			assert.Equal(t, tt.want, names, "nodes that the pod asks for")
+			assert.Equal(t, want, podzone.Required(got[0]), "nodes that the pod asks for")
 		})
 	}
 }
