@@ -11,6 +11,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/labels"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
@@ -37,6 +38,9 @@ func withDaemons(info *framework.NodeInfo, daemonSets []*appsv1.DaemonSet, force
 				continue
 			}
 			running[ds.UID] = true
+		}
+		if owner == nil && !podutils.IsMirrorPod(pod.Pod) {
+			continue // such as Mountpoint for S3's, which serves another pod of its node
 		}
 		pods = append(pods, pod)
 	}

@@ -95,10 +95,13 @@ func TestPodsThatNoDaemonSetOfKubernetesOwnsStayOnTheNextNode(t *testing.T) {
 	w.NextLoop()
 	live := showing(w, "web", "m5.large", time.Hour, awsworld.Resources("cpu", "2", "memory", "7Gi", "pods", "29"))
 	static, foreign := daemonPod("static", "", "100m", live[0]), daemonPod("foreign", "1", "200m", live[0])
-	noted := daemonPod("noted", "", "400m", live[0])
+	noted, mountpoint := daemonPod("noted", "", "400m", live[0]), daemonPod("mp", "", "800m", live[0])
 	static.OwnerReferences, static.Annotations = nil, map[string]string{corev1.MirrorPodAnnotationKey: "x"}
 	foreign.OwnerReferences[0].APIVersion = "apps.kruise.io/v1alpha1"
-	noted.OwnerReferences, noted.Annotations = nil, map[string]string{"cluster-autoscaler.kubernetes.io/daemonset-pod": "true"}
-	got := processWith(w, newProvider(w), nil, []*corev1.Pod{static, foreign, noted}, live...)
+	noted.OwnerReferences[0].APIVersion, noted.OwnerReferences[0].Kind = "datadoghq.com/v1alpha1", "ExtendedDaemonSetReplicaSet"
+	noted.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/daemonset-pod": "true"}
+	// Mountpoint for S3 serves the volume of a pod on the node (awslabs/mountpoint-s3-csi-driver#675).
+	mountpoint.OwnerReferences, mountpoint.Annotations = nil, noted.Annotations
+	got := processWith(w, newProvider(w), nil, []*corev1.Pod{static, foreign, noted, mountpoint}, live...)
 	assert.EqualValues(t, 700, got["web"].GetRequested().GetMilliCPU(), "CPU taken on the next node")
 }

@@ -1,7 +1,9 @@
 package nodeinfos
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,13 +21,16 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	drautils "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/utils"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -37,6 +42,7 @@ type gpuCluster struct {
 	registry *nodeinfosprovider.TemplateNodeInfoRegistry
 	class    *resourceapi.DeviceClass // nil for none
 	pod      *corev1.Pod
+	running  map[*resourceapi.ResourceClaim]*corev1.Pod // by the claim that the pod owns
 }
 
 func newGPUCluster(t *testing.T, g fakeaws.AutoScalingGroup) *gpuCluster {
@@ -54,20 +60,25 @@ func selector(expression string) []resourceapi.DeviceSelector {
 	return []resourceapi.DeviceSelector{{CEL: &resourceapi.CELDeviceSelector{Expression: expression}}}
 }
 
+var aT4 = resourceapi.ResourceClaimSpec{Devices: resourceapi.DeviceClaim{Requests: []resourceapi.DeviceRequest{{Name: "gpu",
+	Exactly: &resourceapi.ExactDeviceRequest{DeviceClassName: nvidiaDriver, AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: 1,
+		Selectors: selector("device.attributes['gpu.nvidia.com'].productName == 'Tesla T4'")}}}}}
+
 // loop begins a loop of the core over the nodes and their slices.
 func (c *gpuCluster) loop(nodes []*corev1.Node, slices map[string][]*resourceapi.ResourceSlice) *cacontext.AutoscalingContext {
 	c.w.T.Helper()
-	claim := &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Name: "t4", Namespace: "default", UID: types.UID("claim")},
-		Spec: resourceapi.ResourceClaimSpec{Devices: resourceapi.DeviceClaim{Requests: []resourceapi.DeviceRequest{{Name: "gpu",
-			Exactly: &resourceapi.ExactDeviceRequest{DeviceClassName: nvidiaDriver, AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: 1,
-				Selectors: selector("device.attributes['gpu.nvidia.com'].productName == 'Tesla T4'")}}}}}}
+	claim := &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Name: "t4", Namespace: "default", UID: types.UID("claim")}, Spec: aT4}
 	classes := map[string]*resourceapi.DeviceClass{}
 	if c.class != nil {
 		classes[c.class.Name] = c.class
 	}
-	devices := drasnapshot.NewSnapshot(map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{drasnapshot.GetClaimId(claim): claim},
-		slices, nil, classes)
-	require.NoError(c.w.T, c.snapshot.SetClusterState(nodes, nil, devices, nil))
+	claims := map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{drasnapshot.GetClaimId(claim): claim}
+	var running []*corev1.Pod
+	for its, pod := range c.running {
+		claims[drasnapshot.GetClaimId(its)], running = its, append(running, pod)
+	}
+	devices := drasnapshot.NewSnapshot(claims, slices, nil, classes)
+	require.NoError(c.w.T, c.snapshot.SetClusterState(nodes, running, devices, nil))
 	ctx := &cacontext.AutoscalingContext{CloudProvider: c.w.Provider, ClusterSnapshot: c.snapshot, TemplateNodeInfoRegistry: c.registry,
 		AutoscalingOptions: config.AutoscalingOptions{DynamicResourceAllocationEnabled: true,
 			NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
@@ -94,6 +105,22 @@ func (c *gpuCluster) node(age time.Duration, shown corev1.ResourceList) *corev1.
 	n.Status = corev1.NodeStatus{Capacity: shown, Allocatable: shown.DeepCopy(),
 		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: since}}}
 	return n
+}
+
+// run puts a pod on the node that claims its device by a template.
+func (c *gpuCluster) run(node *corev1.Node) {
+	of := node.Name + "-claim"
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "running-" + node.Name, Namespace: "default", UID: types.UID(node.Name)},
+		Spec:   corev1.PodSpec{NodeName: node.Name, ResourceClaims: []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: ptr.To("t4")}}},
+		Status: corev1.PodStatus{ResourceClaimStatuses: []corev1.PodResourceClaimStatus{{Name: "gpu", ResourceClaimName: &of}}}}
+	selected := &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
+		{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{node.Name}}}}}}
+	claim := &resourceapi.ResourceClaim{Spec: aT4, ObjectMeta: metav1.ObjectMeta{Name: of, Namespace: "default", UID: types.UID(of),
+		OwnerReferences: []metav1.OwnerReference{drautils.PodClaimOwnerReference(pod)}}}
+	claim.Status.ReservedFor = []resourceapi.ResourceClaimConsumerReference{drautils.PodClaimConsumerReference(pod)}
+	claim.Status.Allocation = &resourceapi.AllocationResult{NodeSelector: selected, Devices: resourceapi.DeviceAllocationResult{
+		Results: []resourceapi.DeviceRequestAllocationResult{{Request: "gpu", Driver: nvidiaDriver, Pool: node.Name, Device: "gpu-of-another-name"}}}}
+	c.running = map[*resourceapi.ResourceClaim]*corev1.Pod{claim: pod}
 }
 
 // published is the slice of a node whose driver names its one device in its own way.
@@ -236,6 +263,55 @@ func TestDevicesOfNodesThatAreGoneAreAssumed(t *testing.T) {
 		require.Len(t, info.LocalResourceSlices, 1, "slices of the next node")
 		assert.Equal(t, "gpu-of-another-name", info.LocalResourceSlices[0].Spec.Devices[0].Name)
 		assert.Equalf(t, len(nodes) == 0, nodemeta.Assumed.On(info.LocalResourceSlices[0]), "assumed with %d nodes", len(nodes))
+	}
+}
+
+// A restarted kubelet, or the update of a driver, may leave a node without its slices, while its pods go on
+// (kubernetes-sigs/dra-driver-nvidia-gpu#330, kubernetes/kubernetes#140011).
+func TestANodeThatTheCoreCannotCopyEndsNoLoop(t *testing.T) {
+	for _, tt := range []struct {
+		name                   string
+		restarted, withAnother bool
+		wantCPU                int64 // of the group's next node
+	}{
+		{name: "the cached NodeInfo serves", wantCPU: 3},
+		{name: "the template serves after a restart", restarted: true, wantCPU: 4},
+		{name: "another node serves", withAnother: true, wantCPU: 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 2, 5, nil))
+			node := c.node(time.Hour, awsworld.Resources("cpu", "3", "memory", "15Gi", "pods", "29"))
+			nodes := []*corev1.Node{node}
+			if !tt.restarted {
+				c.run(node)
+				c.loop(nodes, published(node.Name, "Tesla T4"))
+			}
+			slices := map[string][]*resourceapi.ResourceSlice{}
+			if tt.withAnother {
+				another := c.w.Nodes("gpu")[1]
+				another.Labels, another.Status = map[string]string{corev1.LabelHostname: another.Name}, *node.Status.DeepCopy()
+				another.Status.Allocatable = awsworld.Resources("cpu", "2", "memory", "15Gi", "pods", "29")
+				nodes, slices = append(nodes, another), published(another.Name, "Tesla T4")
+			}
+			state, log := klog.CaptureState(), &bytes.Buffer{}
+			defer state.Restore()
+			klog.LogToStderr(false)
+			klog.SetOutput(log)
+			for range 2 {
+				c.run(node)
+				c.loop(nodes, slices)
+				assert.True(t, c.fits(), "the pod does not fit the group's next node")
+				info, _ := c.registry.GetNodeInfo("gpu")
+				assert.Equal(t, tt.wantCPU, info.Node().Status.Allocatable.Cpu().Value(), "CPUs of the next node")
+			}
+			info, err := c.snapshot.GetNodeInfo(node.Name)
+			require.NoError(t, err)
+			drained := (&snapshot.Emptied{}).Take(c.snapshot, info, snapshot.Pods(info))
+			require.Len(t, drained, 1, "pods that look for a place when the node is drained")
+			c.pod = drained[0]
+			assert.True(t, c.fits(), "the drained pod does not fit the group's next node")
+			assert.Equal(t, 1, strings.Count(log.String(), `node="`+node.Name+`"`), "the log names the node: %s", log)
+		})
 	}
 }
 

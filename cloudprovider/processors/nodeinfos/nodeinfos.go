@@ -13,10 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -31,6 +33,7 @@ import (
 // NodeInfo. Provider corrects that copy:
 //   - Extended resources that the template promises stay promised while the node does not show them. Its device plugin may be late or
 //     restarting, or may have been so when the core made the copy. A divided GPU is no whole one. Unhealthy devices count.
+//   - A node that the core cannot copy is no model.
 //   - A node with fewer accelerators than the template is no model while a sound one lives, and its copy gets all once it is gone.
 //   - In a group of several sizes it has no more than the smallest.
 //   - It has the taints that the template states and another node of the group shows.
@@ -50,6 +53,7 @@ type Provider struct {
 	provider *aws.Provider
 	zoneIDs  *ZoneIDs
 	live     nodeinfosprovider.TemplateNodeInfoProvider
+	uncopied map[string]bool // nodes by name
 
 	forceDaemonSets bool
 }
@@ -68,6 +72,9 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	v := n.provider.View()
 	nodes = n.soundFirst(v, nodes)
 	infos, err := n.live.Process(ctx, nodes, daemonSets, taintConfig, now)
+	if err != nil { // about one node, but the loop would end for all groups
+		infos, err = n.live.Process(ctx, n.copyable(ctx, nodes), daemonSets, taintConfig, now)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +109,27 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 }
 
 func (n *Provider) CleanUp() { n.live.CleanUp() }
+
+// copyable returns the nodes that the core can copy, and logs each other one once. The core copies a node with all its pods, and refuses one
+// whose pods hold devices that nobody publishes for that node: a driver's slices may be lost while the pods go on.
+func (n *Provider) copyable(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) []*corev1.Node {
+	before := n.uncopied
+	n.uncopied = map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(nodes), func(node *corev1.Node) bool {
+		info, err := ctx.ClusterSnapshot.GetNodeInfo(node.Name)
+		if err == nil && slices.ContainsFunc(info.Pods(), func(p *framework.PodInfo) bool { return len(p.NeededResourceClaims) > 0 }) {
+			_, err = simulator.SanitizedNodeInfo(info, "copy")
+		}
+		if err == nil {
+			return false
+		}
+		if n.uncopied[node.Name] = true; !before[node.Name] {
+			klog.Background().Info("Took a node for no model of its group's next one. If the node shows no ResourceSlices of a DRA driver, "+
+				"restart the driver's pod on the node, or drain the node", "node", node.Name, "reason", err.Error())
+		}
+		return true
+	})
+}
 
 // withOneProxy returns the NodeInfo of a template without the kube-proxy that the template assumes if the core has put the pod of its
 // DaemonSet on the node, too.

@@ -1,12 +1,12 @@
 package podlist
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -14,7 +14,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// OneZone keeps a pod away from a group that may launch a node which the pod refuses: in another zone, or of another instance type.
+// OneZone keeps a pod away from a group that may launch a node which the pod refuses: in another zone, or of another instance type. It
+// keeps a pod whose volume names live nodes away from all other nodes.
 //
 // It keeps a pod away from a whole group that can be scaled zone by zone and has zones in which the pod cannot run, because the node
 // might come up there. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
@@ -27,9 +28,8 @@ type OneZone struct {
 	Volumes  podzone.Volumes
 }
 
-// Process returns the pods with a copy in place of each pod that refuses a zone or an instance type of such a group. The copy refuses the
-// group's node.
-func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
+// Process returns the pods with a copy in place of each pod that refuses a node of such a group. The copy refuses the group's simulated node.
+func (z *OneZone) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	v, among, kinds := z.Provider.View(), map[string][]string{}, map[string][]nodetemplate.Kind{}
 	for _, ng := range v.NodeGroups() {
 		if v.Divisible(ng.Id()) {
@@ -42,19 +42,48 @@ func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) (
 	}
 	processed, ofKinds := slices.Clone(pods), map[string][]string{} // by the selectors, which are few
 	for i, pod := range processed {
+		volumes := z.Volumes.Of(pod)
+		for _, c := range volumes {
+			processed[i] = requiring(processed[i], corev1.LabelHostname, corev1.NodeSelectorOpIn, hosts(ctx, c))
+		}
 		if len(among) > 0 {
-			inZone := podzone.Refused(pod, z.Volumes.Of(pod), z.ZoneName)
-			processed[i] = refusing(pod, nodemeta.ZoneAssumed, refused(among, inZone))
+			inZone := podzone.Refused(pod, volumes, z.ZoneName)
+			processed[i] = requiring(processed[i], nodemeta.ZoneAssumed, corev1.NodeSelectorOpNotIn, refused(among, inZone))
 		}
 		if required := podzone.Required(pod); len(kinds) > 0 && (required != nil || len(pod.Spec.NodeSelector) > 0) {
 			selectors := fmt.Sprint(pod.Spec.NodeSelector, required)
 			if _, known := ofKinds[selectors]; !known {
 				ofKinds[selectors] = refused(kinds, func(k nodetemplate.Kind) bool { return podzone.Refuses(pod, k.Label) })
 			}
-			processed[i] = refusing(processed[i], nodemeta.KindAssumed, ofKinds[selectors])
+			processed[i] = requiring(processed[i], nodemeta.KindAssumed, corev1.NodeSelectorOpNotIn, ofKinds[selectors])
 		}
 	}
 	return processed, nil
+}
+
+// hosts returns the hostnames of the live nodes that every term of the constraint names in another label. The drivers of local volumes give
+// each node such a label. The group's simulated node is a copy of one of them and has the label, and its next node does not.
+func hosts(ctx *cacontext.AutoscalingContext, c podzone.Constraint) (names []string) {
+	for _, term := range c.Terms {
+		live := false
+		for _, e := range term.MatchExpressions {
+			for _, value := range e.Values {
+				info, err := ctx.ClusterSnapshot.GetNodeInfo(value)
+				if err != nil || e.Operator != corev1.NodeSelectorOpIn || e.Key == corev1.LabelHostname {
+					continue
+				}
+				host, known := info.Node().Labels[corev1.LabelHostname]
+				if !known {
+					return nil
+				}
+				names, live = append(names, host), true
+			}
+		}
+		if !live {
+			return nil
+		}
+	}
+	return names
 }
 
 // refused returns the values, sorted, that stand for choices of which one is refused.
@@ -82,28 +111,26 @@ func (z *OneZone) Needs(pod *corev1.Pod) bool {
 
 func (z *OneZone) Views() bool { return z.Provider.View().HasZoneGroups() }
 
-// refusing returns a copy of the pod that no node takes whose label has one of the values, or the pod if there are none. Everything else is
+// requiring returns a copy of the pod that also requires this of the node's label, or the pod if there are no values. Everything else is
 // shared with the pod.
-func refusing(pod *corev1.Pod, label string, not []string) *corev1.Pod {
-	if len(not) == 0 {
+func requiring(pod *corev1.Pod, label string, operator corev1.NodeSelectorOperator, values []string) *corev1.Pod {
+	if len(values) == 0 {
 		return pod
 	}
-	promised := corev1.NodeSelectorRequirement{Key: label, Operator: corev1.NodeSelectorOpNotIn, Values: not}
-	required := &corev1.NodeSelector{}
-	if before := podzone.Required(pod); before != nil {
-		for _, term := range before.NodeSelectorTerms {
-			if len(term.MatchExpressions) > 0 || len(term.MatchFields) > 0 { // an empty term matches nothing, and must stay so
-				term.MatchExpressions = append(slices.Clone(term.MatchExpressions), promised)
+	promised := corev1.NodeSelectorRequirement{Key: label, Operator: operator, Values: values}
+	copied := *pod
+	copied.Spec.Affinity = cmp.Or(pod.Spec.Affinity, &corev1.Affinity{}).DeepCopy()
+	if required := podzone.Required(&copied); required != nil {
+		for i, term := range required.NodeSelectorTerms {
+			if len(term.MatchExpressions)+len(term.MatchFields) > 0 { // an empty term matches nothing, and must stay so
+				required.NodeSelectorTerms[i].MatchExpressions = append(term.MatchExpressions, promised)
 			}
-			required.NodeSelectorTerms = append(required.NodeSelectorTerms, term)
 		}
-	} else {
-		required.NodeSelectorTerms = []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{promised}}}
+		return &copied
 	}
-	copied, affinity := *pod, ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
-	nodes := ptr.Deref(affinity.NodeAffinity, corev1.NodeAffinity{})
-	nodes.RequiredDuringSchedulingIgnoredDuringExecution = required
-	affinity.NodeAffinity = &nodes
-	copied.Spec.Affinity = &affinity
+	nodes := cmp.Or(copied.Spec.Affinity.NodeAffinity, &corev1.NodeAffinity{})
+	nodes.RequiredDuringSchedulingIgnoredDuringExecution = &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
+		{MatchExpressions: []corev1.NodeSelectorRequirement{promised}}}}
+	copied.Spec.Affinity.NodeAffinity = nodes
 	return &copied
 }
