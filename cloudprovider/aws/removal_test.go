@@ -196,7 +196,7 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 		n.Status.VolumesInUse = nil
 		w.Cluster.Put(t, n)
 	}
-	const most, moment = aws.VolumesShown, aws.VolumesPoll
+	const most, moment = aws.VolumesShown, aws.RemovalPoll
 	for _, tt := range []struct {
 		name   string
 		before time.Duration // since the deletion, when the node still stays
@@ -250,6 +250,51 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 			}
 			assert.False(t, w.IsMember(released), "the node with released volumes stays")
 			assert.Equal(t, tt.err != "", w.IsMember(holds), "the node stays")
+		})
+	}
+}
+
+// Load balancers leave a node out when they see the core's taint, and send to it for some seconds more. To them, every node has the ports of
+// Services.
+func TestNodeIsKeptUntilLoadBalancersSendNoMoreToIt(t *testing.T) {
+	yes := func() bool { return true }
+	const most, moment = aws.LeaveTime, aws.RemovalPoll
+	for _, tt := range []struct {
+		name  string
+		ports func() bool
+		ago   time.Duration // since the taint
+		lost  bool
+		stays time.Duration // since the deletion
+	}{
+		{"tainted now", yes, 0, false, most},
+		{"tainted before its pods left", yes, 5 * time.Second, false, most - 5*time.Second},
+		{"a long drain", yes, most, false, 0},
+		{"kubelet is lost", yes, 0, true, 0},
+		{"no Service has ports of nodes", func() bool { return false }, 0, false, 0},
+		{"nobody says", nil, 0, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := clocktesting.NewFakeClock(time.Unix(time.Now().Unix(), 0))
+			w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(_ *asg.Options, o *aws.Options) {
+				o.Clock, o.Ports = clock, tt.ports
+			})}
+			n := tainted(w.Nodes("a")[0], clock.Now().Add(-tt.ago))
+			if tt.lost {
+				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoExecute})
+			}
+			w.Cluster.Put(t, n)
+			done := make(chan error, 1)
+			go func() { done <- w.NodeGroup("a").DeleteNodes([]*corev1.Node{n}) }()
+			if tt.stays > 0 {
+				waits := func() { w.waitWhile("nothing waits", func() bool { return !clock.HasWaiters() }) }
+				waits()
+				clock.Step(tt.stays - moment)
+				waits()
+				require.Truef(t, w.IsMember(n), "the node does not stay for %v", tt.stays)
+				clock.Step(moment)
+			}
+			assert.NoError(t, <-done)
+			assert.False(t, w.IsMember(n), "the node stays")
 		})
 	}
 }
