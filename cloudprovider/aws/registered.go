@@ -159,7 +159,7 @@ func (p *Provider) KeepForLate(late func(tainted *corev1.Node) error) { p.regist
 
 // mayEnd refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance
 // for unregistered, a Ready one, or a newer one. Pods run on it. It also refuses to end a node without the core's taint, which has registered
-// anew, or lost it to somebody else. Pods may come to it. It waits for the taint for as long as patience, because the cache may be behind.
+// anew, or lost it to somebody else. Pods may come to it. It waits for the taint as long as patience lasts.
 //
 // It also refuses a removal that is older than its node group. Nobody knows how old the removal of a node is that is gone. The core begins
 // a removal under one ID, and ends it under the ID of the moment. Where a group has become zone groups meanwhile, or is whole again, the
@@ -175,12 +175,7 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 			}
 			continue
 		}
-		if wait.PollUntilContextTimeout(ctx, taintPoll, patience, true, func(context.Context) (bool, error) {
-			if now, err := r.nodes.Get(other.Name); err == nil {
-				other = now
-			}
-			return taints.HasToBeDeletedTaint(other), nil
-		}) != nil {
+		if other = r.tainted(ctx, other, patience); other == nil {
 			return fmt.Errorf("delete node %q: it is registered and lacks the taint %s, so pods may come to it", node.Name, taints.ToBeDeletedTaint)
 		}
 		began, _ := taints.GetToBeDeletedTime(other)
@@ -197,6 +192,19 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 			"so it is removed later", node.Name)
 	}
 	return nil
+}
+
+// tainted returns the node once it has the core's taint, or nil. The cache may be taintShown behind.
+func (r *registeredNodes) tainted(ctx context.Context, node *corev1.Node, patience time.Duration) *corev1.Node {
+	if wait.PollUntilContextTimeout(ctx, taintPoll, patience, true, func(context.Context) (bool, error) {
+		if now, err := r.nodes.Get(node.Name); err == nil {
+			node = now
+		}
+		return taints.HasToBeDeletedTaint(node), nil
+	}) != nil {
+		return nil
+	}
+	return node
 }
 
 // inUse reports whether a volume is in use on the node, or load balancers may still send to it. A kubelet that is lost will say nothing more.
