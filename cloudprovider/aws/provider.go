@@ -18,6 +18,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -50,7 +51,6 @@ type Options struct {
 	Limiter         *cloudprovider.ResourceLimiter
 	Nodes           coreinformers.NodeInformer              // the registered nodes
 	DaemonSets      appslisters.DaemonSetLister             // lists the DaemonSet of the VPC CNI, if the cluster has one
-	Ports           func() bool                             // reports whether load balancers may send to every node. Nil is for no
 	GatherDeletions time.Duration                           // the time for which deletions of a group are gathered, if longer than gatherFor
 	Prices          *pricing.Book                           // the region's
 	SpendCaps       []decision.SpendCap                     // stated by the flag. Groups may state their own by tag
@@ -66,6 +66,7 @@ type Provider struct {
 	// Pretended are nodes that a shadow would have asked for, by node group, nil in other processes. It is empty but in a scale-up. The core's loop
 	// alone uses it.
 	Pretended map[string]int
+	Services  corelisters.ServiceLister // nil for removals that wait for no load balancers
 	present
 
 	ctx        context.Context
@@ -73,7 +74,6 @@ type Provider struct {
 	region     string
 	limiter    *cloudprovider.ResourceLimiter
 	network    appslisters.DaemonSetLister
-	ports      func() bool // Options.Ports
 	clock      clock.WithTicker
 	types      *lookup.Types
 	zones      *lookup.Cache[string]
@@ -108,7 +108,7 @@ type Provider struct {
 func New(ctx context.Context, o Options) *Provider {
 	p := &Provider{
 		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		ports: o.Ports, types: o.Types, zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
+		types: o.Types, zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevices{}, had: map[string]bool{},
 	}

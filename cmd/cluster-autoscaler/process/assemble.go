@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,7 +26,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/rest"
 	kubecache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -108,6 +106,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.cloud.provider.Services = factory.Core().V1().Services().Lister()
 	a.nominator = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() })
 	a.served = served
 	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders
@@ -190,10 +189,6 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 		recorder: kube_util.CreateEventRecorder(working, opts.KubeClient, true)}
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
 		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(opts.KubeClient)}}
-	if opts.FrameworkHandle != nil { // a plugin is to answer in seconds
-		services := factory.Core().V1().Services().Lister()
-		in.Ports = func() bool { return nodePorts(services) }
-	}
 	factory.Start(working.Done())
 	named, err := p.assumeGroups(ctx, factory, in.DaemonSets)
 	if err != nil {
@@ -207,12 +202,6 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 	a.handler, a.wake = p.newInterruptions(opts, a.cloud, a.recorder)
 	p.follow(a, in)
 	return a, nil
-}
-
-// nodePorts reports whether a Service has ports of all nodes. Load balancers that do not send to pods send to them.
-func nodePorts(services corelisters.ServiceLister) bool {
-	all, _ := services.List(labels.Everything()) // the lister reads a cache
-	return slices.ContainsFunc(all, func(s *corev1.Service) bool { return len(s.Spec.Ports) > 0 && s.Spec.Ports[0].NodePort > 0 })
 }
 
 // newExpander builds the chain of --expander, of which least-cost may be a part. A plugin has no snapshot of the cluster.

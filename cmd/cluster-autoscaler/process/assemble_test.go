@@ -15,9 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	kubetesting "k8s.io/client-go/testing"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
@@ -61,29 +59,6 @@ func TestEachProblemHasItsEvent(t *testing.T) {
 				slices.Sort(published)
 				assert.Equal(t, problems, published, "events")
 			})
-		})
-	}
-}
-
-func TestPortsOfNodesAreThoseOfServices(t *testing.T) {
-	port, headless := func(node int32) corev1.ServiceSpec {
-		return corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80, NodePort: node}}}
-	}, corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone}
-	for _, tt := range []struct {
-		name     string
-		services []corev1.ServiceSpec
-		want     bool
-	}{
-		{"no Service", nil, false},
-		{"inside the cluster alone, or by the address of a pod", []corev1.ServiceSpec{headless, port(0)}, false},
-		{"one of several", []corev1.ServiceSpec{headless, port(0), port(30080)}, true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			services := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
-			for i, spec := range tt.services {
-				require.NoError(t, services.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}, Spec: spec}))
-			}
-			assert.Equal(t, tt.want, nodePorts(corelisters.NewServiceLister(services)))
 		})
 	}
 }
