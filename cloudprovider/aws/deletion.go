@@ -23,7 +23,8 @@ const gatherFor = 200 * time.Millisecond
 
 // volumesShown is two statuses of a kubelet (nodeStatusUpdateFrequency). The next one says that it has unmounted a volume. Otherwise the
 // volume stays attached for 6 minutes after its node is gone (ReconcilerMaxWaitForUnmountDuration, both of Kubernetes 1.35).
-const volumesPoll, volumesShown = 200 * time.Millisecond, 20 * time.Second
+// leaveTime is how long load balancers may send through the node after the core's taint, as after an interruption's.
+const removalPoll, volumesShown, leaveTime = 200 * time.Millisecond, 20 * time.Second, 20 * time.Second
 
 func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string) error {
 	err := p.cache.Terminate(ctx, name, ids)
@@ -48,16 +49,21 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 	return errors.Join(err, replaceErr)
 }
 
-// DeleteNodes terminates the nodes' instances once their volumes are free, by one call for a moment, and withdraws placeholder instances.
+// DeleteNodes terminates the nodes' instances once none is in use, by one call for a moment, and withdraws placeholder instances.
 func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	if unregistered(nodes) {
 		return n.remove(nodes, n.provider.cache.Terminate)
 	}
 	p := n.provider
 	return n.remove(nodes, func(_ context.Context, group string, ids []string) error {
-		for began := p.clock.Now(); slices.ContainsFunc(nodes, p.registered.usesVolumes) && p.ctx.Err() == nil; <-p.clock.After(volumesPoll) {
-			if p.clock.Since(began) >= volumesShown {
-				klog.FromContext(p.ctx).Info("Terminating nodes although volumes are in use on some", "nodes", klog.KObjSlice(nodes))
+		began, ports := p.clock.Now(), p.Services != nil && p.nodePorts()
+		inUse := func(n *corev1.Node) bool { return p.registered.inUse(n, ports, p.clock.Now()) }
+		if slices.ContainsFunc(nodes, inUse) {
+			klog.FromContext(p.ctx).V(2).Info("Kept nodes for load balancers and volumes", "nodes", klog.KObjSlice(nodes), "atMost", volumesShown)
+		}
+		for ; slices.ContainsFunc(nodes, inUse) && p.ctx.Err() == nil; <-p.clock.After(removalPoll) {
+			if p.clock.Since(began) >= volumesShown { // the taint is older, unless the clock was set back
+				klog.FromContext(p.ctx).Info("Terminating nodes although some may still be in use", "nodes", klog.KObjSlice(nodes))
 				break
 			}
 		}

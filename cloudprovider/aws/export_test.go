@@ -28,8 +28,9 @@ const (
 
 // Times of a removal.
 const (
-	VolumesPoll  = volumesPoll
+	RemovalPoll  = removalPoll
 	VolumesShown = volumesShown
+	LeaveTime    = leaveTime
 )
 
 // Types that tests look at alone.

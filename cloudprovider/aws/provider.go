@@ -18,6 +18,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -65,6 +66,7 @@ type Provider struct {
 	// Pretended are nodes that a shadow would have asked for, by node group, nil in other processes. It is empty but in a scale-up. The core's loop
 	// alone uses it.
 	Pretended map[string]int
+	Services  corelisters.ServiceLister // nil for removals that wait for no load balancers
 	present
 
 	ctx        context.Context

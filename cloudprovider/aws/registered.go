@@ -180,11 +180,10 @@ func (r *registeredNodes) mayEnd(ctx context.Context, instance string, node *cor
 		}
 		began, _ := taints.GetToBeDeletedTime(other)
 		older = began != nil && began.Before(since)
-		if r.late == nil {
-			continue
-		}
-		if err := r.late(other); err != nil {
-			return fmt.Errorf("delete node %q: %w", node.Name, err)
+		if r.late != nil {
+			if err := r.late(other); err != nil {
+				return fmt.Errorf("delete node %q: %w", node.Name, err)
+			}
 		}
 	}
 	if older {
@@ -207,8 +206,20 @@ func (r *registeredNodes) tainted(ctx context.Context, node *corev1.Node, patien
 	return node
 }
 
-// usesVolumes reports whether a volume is in use on the node. A kubelet that is lost will say nothing more.
-func (r *registeredNodes) usesVolumes(node *corev1.Node) bool {
+// nodePorts reports whether a Service has ports of all nodes. Load balancers that do not send to pods send to them.
+func (p *Provider) nodePorts() bool {
+	all, _ := p.Services.List(labels.Everything()) // the lister reads a cache
+	return slices.ContainsFunc(all, func(s *corev1.Service) bool {
+		return slices.ContainsFunc(s.Spec.Ports, func(port corev1.ServicePort) bool { return port.NodePort > 0 })
+	})
+}
+
+// inUse reports whether a volume is in use on the node, or load balancers may still send to it. A kubelet that is lost will say nothing more.
+func (r *registeredNodes) inUse(node *corev1.Node, ports bool, at time.Time) bool {
 	now, err := r.nodes.Get(node.Name)
-	return err == nil && len(now.Status.VolumesInUse) > 0 && !taints.HasTaint(now, corev1.TaintNodeUnreachable)
+	if err != nil || taints.HasTaint(now, corev1.TaintNodeUnreachable) {
+		return false
+	}
+	since, _ := taints.GetToBeDeletedTime(now)
+	return len(now.Status.VolumesInUse) > 0 || ports && since != nil && at.Sub(*since) < leaveTime
 }

@@ -22,7 +22,9 @@ import (
 	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/kubernetes/fake"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -196,7 +198,7 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 		n.Status.VolumesInUse = nil
 		w.Cluster.Put(t, n)
 	}
-	const most, moment = aws.VolumesShown, aws.VolumesPoll
+	const most, moment = aws.VolumesShown, aws.RemovalPoll
 	for _, tt := range []struct {
 		name   string
 		before time.Duration // since the deletion, when the node still stays
@@ -250,6 +252,65 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 			}
 			assert.False(t, w.IsMember(released), "the node with released volumes stays")
 			assert.Equal(t, tt.err != "", w.IsMember(holds), "the node stays")
+		})
+	}
+}
+
+// Load balancers leave a node out when they see the core's taint, and send to it for some seconds more. To them, every node has the ports of
+// Services.
+func TestNodeIsKeptUntilLoadBalancersSendNoMoreToIt(t *testing.T) {
+	const most, moment = aws.LeaveTime, aws.RemovalPoll
+	service := func(nodePorts ...int32) (spec corev1.ServiceSpec) {
+		for _, port := range nodePorts {
+			spec.Ports = append(spec.Ports, corev1.ServicePort{Port: 80, NodePort: port})
+		}
+		return spec
+	}
+	headless, inside, one := service(), service(0), service(30080)
+	for _, tt := range []struct {
+		name     string
+		services []corev1.ServiceSpec
+		ago      time.Duration // since the taint
+		lost     bool
+		stays    time.Duration // since the deletion
+	}{
+		{"tainted now", []corev1.ServiceSpec{one}, 0, false, most},
+		{"tainted before its pods left", []corev1.ServiceSpec{one}, 5 * time.Second, false, most - 5*time.Second},
+		{"a long drain", []corev1.ServiceSpec{one}, most, false, 0},
+		{"the clock was set back since the taint", []corev1.ServiceSpec{one}, -time.Hour, false, most},
+		{"kubelet is lost", []corev1.ServiceSpec{one}, 0, true, 0},
+		{"one Service of several has node ports", []corev1.ServiceSpec{headless, inside, one}, 0, false, most},
+		{"one port of several is a node port", []corev1.ServiceSpec{service(0, 30080)}, 0, false, most},
+		{"no Service has node ports", []corev1.ServiceSpec{headless, inside}, 0, false, 0},
+		{"a plugin reads no Services", nil, 0, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := clocktesting.NewFakeClock(time.Unix(time.Now().Unix(), 0))
+			w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(_ *asg.Options, o *aws.Options) { o.Clock = clock })}
+			if tt.services != nil {
+				services := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+				for i, spec := range tt.services {
+					require.NoError(t, services.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}, Spec: spec}))
+				}
+				w.Provider.Services = corelisters.NewServiceLister(services)
+			}
+			n := tainted(w.Nodes("a")[0], clock.Now().Add(-tt.ago))
+			if tt.lost {
+				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoExecute})
+			}
+			w.Cluster.Put(t, n)
+			done := make(chan error, 1)
+			go func() { done <- w.NodeGroup("a").DeleteNodes([]*corev1.Node{n}) }()
+			if tt.stays > 0 {
+				waits := func() { w.waitWhile("nothing waits", func() bool { return !clock.HasWaiters() }) }
+				waits()
+				clock.Step(tt.stays - moment)
+				waits()
+				require.Truef(t, w.IsMember(n), "the node does not stay for %v", tt.stays)
+				clock.Step(moment)
+			}
+			assert.NoError(t, <-done)
+			assert.False(t, w.IsMember(n), "the node stays")
 		})
 	}
 }

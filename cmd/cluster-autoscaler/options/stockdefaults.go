@@ -18,8 +18,8 @@ import (
 // Values of stock flags that are not given. The stock defaults are made for an autoscaler that deletes instances one by one:
 // ten nodes at a time, each of whose taints waits for the client's five calls a second.
 //
-// The number at a time bounds the empty nodes, because --max-drain-parallelism bounds the others. It protects from a mistake as the look at
-// each node does, five seconds after its taint and just before the call. The burst of the client is as large, so that the loop can go on.
+// The number at a time bounds the empty nodes, because --max-drain-parallelism bounds the others. It protects from a mistake as the core's look
+// at the pods of each node does, five seconds after its taint. The burst of the client is as large, so that the loop can go on.
 const (
 	scaleDownParallelism = 300
 	kubeClientQPS        = 100

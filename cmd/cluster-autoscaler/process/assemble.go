@@ -106,6 +106,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.cloud.provider.Services = factory.Core().V1().Services().Lister()
 	a.nominator = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() })
 	a.served = served
 	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders
