@@ -322,7 +322,7 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 	} {
 		t.Run(tt.call+" "+tt.code, bubbled(func(t *testing.T) {
 			now := clockAt(time.Minute)
-			w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(func(o *asg.Options) { o.Clock = now }).running()
+			w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(stepped(asg.LaunchDesiredCapacity, now)).running()
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 			w.increase(3)
 			shown := func(target, withdrawable int) func() string {

@@ -25,6 +25,11 @@ func (w *world) cools() string {
 	return map[bool]string{false: "the group does not cool down"}[cooling]
 }
 
+// stepped has the Cache launch in the mode, by a clock that within steps.
+func stepped(mode asg.LaunchMode, now *clocktesting.FakeClock) func(*asg.Options) {
+	return func(o *asg.Options) { o.LaunchMode, o.Clock, o.MotionInterval = mode, now, 50*time.Millisecond }
+}
+
 // within moves the clock until ok returns "", by no more than most.
 func (w *world) within(now *clocktesting.FakeClock, most time.Duration, ok func() string) {
 	w.t.Helper()
@@ -54,7 +59,7 @@ func (w *world) counting(target, instances int) func() string {
 func deadLaunch(t *testing.T, mode asg.LaunchMode, g fakeaws.AutoScalingGroup, code, message string) (*world, *clocktesting.FakeClock) {
 	t.Helper()
 	now := clockAt(time.Minute)
-	w := newWorld(t, g).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
+	w := newWorld(t, g).with(stepped(mode, now)).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(100), NoRetry: true, Code: code, Message: message})
 	w.increase(1)
 	w.within(now, 30*time.Second, func() string {
@@ -106,7 +111,7 @@ func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
 	w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(500) }, scalingGroup("a", 0, 0, 10)).
-		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
+		with(stepped(asg.LaunchAuto, now)).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(300)})
 	w.increase(1)
 	w.within(now, time.Minute, w.cools)
@@ -126,7 +131,7 @@ func TestLaunchesThatAHookAbandonsAreNoticed(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			now, g := clockAt(time.Minute), scalingGroup("a", 0, 0, 10)
 			g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "bake", Transition: "launching", HeartbeatTimeout: ms(300)}}
-			w := newWorld(t, g).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
+			w := newWorld(t, g).with(stepped(mode, now)).running()
 			w.increase(1)
 			w.within(now, time.Minute, w.cools)
 			cooling, _ := w.cache.CoolDown(w.group("a"))
@@ -188,7 +193,7 @@ func TestRefusedInstancesAreAskedForInFull(t *testing.T) {
 	t.Parallel()
 	bubbled(func(t *testing.T) {
 		now := clockAt(time.Minute)
-		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(stepped(asg.LaunchAuto, now)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a", NoRetry: true})
 		w.setDesired(2)
 		w.refresh()
@@ -244,7 +249,7 @@ func TestFailuresOfShortage(t *testing.T) {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
 			now := clocktesting.NewFakeClock(time.Now())
 			w := newWorldWith(t, func(d *fakeaws.Delays) { d.Listed = fakeaws.Duration(time.Hour) }, scalingGroup("a", 0, 0, 9)).
-				with(func(o *asg.Options) { o.Clock = now })
+				with(stepped(asg.LaunchDesiredCapacity, now))
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = []types.Activity{tt.failed}
 			w.running()

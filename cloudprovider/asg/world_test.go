@@ -292,6 +292,9 @@ func newWorldOf(t *testing.T, config fakeaws.Config, discovery ownership.Discove
 		LaunchMode: asg.LaunchDesiredCapacity, NoPredecessor: true,
 		ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
 	}
+	if awsclients.InBubble() {
+		options.MotionInterval = 2 * time.Second // the default of the flag, as nobody waits in a bubble
+	}
 	return &world{t: t, aws: server, calls: hooked, options: options, cache: asg.NewCache(options)}
 }
 
@@ -507,7 +510,7 @@ func inBubble(config fakeaws.Config, change func(*asg.Options), test func(*world
 		t.Setenv("AWS_MAX_ATTEMPTS", "") // as outside of tests
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) {
-				o.MotionInterval, o.LaunchMode, o.NoPredecessor, o.ZonalShifts = 2*time.Second, asg.LaunchAuto, false, cooldown.ShiftAPIs{}
+				o.LaunchMode, o.NoPredecessor, o.ZonalShifts = asg.LaunchAuto, false, cooldown.ShiftAPIs{}
 			}).with(change)
 			_, stop := w.runningUntil()
 			defer stop()
