@@ -276,7 +276,7 @@ func (s *search) remedy(list []candidate) string {
 	case r.code == decision.CodeZone:
 		return addSubnet("a subnet of that zone", list[0].group)
 	case r.key == corev1.LabelHostname && !r.refused:
-		return "the pod's volume, node selector or affinity names that node: make room on it, or change the pod"
+		return "the pod's volume, node selector or affinity names that node: make room on it if it is there, or change the pod"
 	case r.refused || r.value == "":
 		return "change the pod's node selector or affinity"
 	case r.among != "" || ofInstance(r.key):

@@ -94,9 +94,10 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	k.states = states
 	for at := range list { // the core takes any of them, down to the minimum
 		o := &list[at]
-		g := k.facts.view.AutoScalingGroup(k.Provider.GroupName(o.Group))
-		delayed := o.Reason.Code == decision.CodeUnneededDelay && !o.RemovalAt.IsZero() && o.Move == nil && !o.Requested
-		if delayed && g != nil && going[g.Name] > g.TargetInstances()-g.MinInstances() {
+		if o.Reason.Code != decision.CodeUnneededDelay || o.RemovalAt.IsZero() || o.Move != nil || o.Requested {
+			continue
+		}
+		if g := k.facts.view.AutoScalingGroup(k.Provider.GroupName(o.Group)); g != nil && going[g.Name] > g.TargetInstances()-g.MinInstances() {
 			o.Reason.Message += fmt.Sprintf(", if group %q has more than its minimum then", g.Name)
 		}
 	}

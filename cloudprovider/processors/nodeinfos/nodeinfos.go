@@ -72,7 +72,9 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	v := n.provider.View()
 	nodes = n.soundFirst(v, nodes)
 	infos, err := n.live.Process(ctx, nodes, daemonSets, taintConfig, now)
-	if err != nil { // about one node, but the loop would end for all groups
+	if err == nil {
+		n.uncopied = nil
+	} else { // about one node, but the loop would end for all groups
 		infos, err = n.live.Process(ctx, n.copyable(ctx, nodes), daemonSets, taintConfig, now)
 	}
 	if err != nil {

@@ -67,9 +67,12 @@ func hosts(ctx *cacontext.AutoscalingContext, c podzone.Constraint) (names []str
 	for _, term := range c.Terms {
 		live := false
 		for _, e := range term.MatchExpressions {
+			if e.Operator != corev1.NodeSelectorOpIn || e.Key == corev1.LabelHostname {
+				continue
+			}
 			for _, value := range e.Values {
 				info, err := ctx.ClusterSnapshot.GetNodeInfo(value)
-				if err != nil || e.Operator != corev1.NodeSelectorOpIn || e.Key == corev1.LabelHostname {
+				if err != nil {
 					continue
 				}
 				host, known := info.Node().Labels[corev1.LabelHostname]

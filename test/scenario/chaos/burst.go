@@ -24,7 +24,7 @@ const (
 	lasting = mostNotice*time.Second + hookTime
 )
 
-// judgeCordons waits until no node is cordoned but by a user. A node that is still so a minute after the last leader started counts. It
+// judgeCordons waits until no node is cordoned but by a user. A node that is still so then, and that long after its cordon, counts. It
 // judges the users' cordons, too: nobody else may end them. The cordon of a reboot lasts as long as that, and is judged by moved.
 func (r *run) judgeCordons(ctx context.Context) error {
 	since := map[types.UID]time.Time{}
