@@ -41,7 +41,7 @@ data "aws_eks_cluster" "this" {
 }
 
 data "aws_ssm_parameter" "image" {
-  name = "/aws/service/eks/optimized-ami/1.35/amazon-linux-2023/x86_64/standard/recommended/image_id"
+  name = "/aws/service/eks/optimized-ami/${data.aws_eks_cluster.this.version}/amazon-linux-2023/x86_64/standard/recommended/image_id"
 }
 
 locals {
