@@ -978,11 +978,14 @@ func newRepairWorld(t *testing.T, texts ...string) (w *world, nodes []*corev1.No
 	t.Helper()
 	rules, err := move.ParseRepairRules(texts)
 	require.NoError(t, err)
-	repair, o := &move.NodeRepair{Rules: rules, Types: instancetypes.Embedded}, options()
+	repair, o := &move.NodeRepair{Rules: rules, Types: instancetypes.Embedded, Every: time.Hour}, options()
 	o.ScaleDownUnreadyEnabled = true
 	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o,
 		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
-	return w, w.ready("small")
+	nodes = w.ready("small")
+	w.loop() // the first look
+	w.clock.Step(2 * time.Minute)
+	return w, nodes
 }
 
 // newDoubledWorld has a group of six nodes, and a former node of the instance of small-0 that has been silent for half an hour.
