@@ -111,8 +111,13 @@ func endings(ids []string, stays func(id string) error) (all []ending) {
 }
 
 // terminate takes the group lock and a fresh reading, asks for the instances then, leaves out those on their way out, and terminates the rest.
-func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []ending) error {
+func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []ending) (err error) {
 	name := of.group
+	defer func() {
+		if errors.Is(err, context.DeadlineExceeded) || awsclient.Operation(err) != "" && !awsclient.IsRefusedForGood(err) {
+			c.groups.update(name, func(e *entry) { e.Change().EndFailed = c.clock.Now() })
+		}
+	}()
 	ctx, unlock, _, err := c.groups.lock(ctx, name)
 	if err != nil {
 		return err

@@ -189,6 +189,36 @@ func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
+// The core would drain the group's nodes in vain, one after the other.
+func TestTerminationThatAWSFailsIsNotedForItsGroup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for code, noted := range map[string]bool{"InternalFailure": true, "ResourceContention": true, "ScalingActivityInProgress": true, "Throttling": true,
+			"ExpiredToken": true, "AccessDenied": false, "ValidationError": false} {
+			for _, count := range []int{1, 2} {
+				w := newWorld(t, scalingGroup("a", 0, 4, 10), scalingGroup("b", 0, 4, 10)).started()
+				w.aws.Inject(fakeaws.Fault{Group: "a", Action: terminateCall, Code: code})
+				assert.Lenf(t, staying(t, w.cache.Terminate(t.Context(), "a", w.ids("a")[:count])), count, "%s: stay", code)
+				w.must(w.cache.Terminate(t.Context(), "b", w.ids("b")[:count]))
+				w.refresh()
+				assert.Equalf(t, [2]bool{noted, false}, [2]bool{time.Since(w.group("a").EndFailed) < time.Minute, !w.group("b").EndFailed.IsZero()},
+					"%s, %d instances: noted for a and b", code, count)
+			}
+		}
+	})
+}
+
+func TestTerminationWithoutAReadingIsNotedForItsGroup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
+		time.Sleep(time.Minute)
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ExpiredToken"})
+		assert.Error(t, w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+		assert.Equal(t, time.Now(), w.group("a").EndFailed)
+	})
+}
+
 // Clusters share the account's rate. The pods of a node that stays would be evicted a second time.
 func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
 	t.Parallel()

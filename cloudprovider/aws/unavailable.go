@@ -105,6 +105,5 @@ func (p *Provider) Rank(nodeGroup string) (rank int) {
 
 // Interrupted reports whether the node group would launch in recently interrupted pools alone.
 func (p *Provider) Interrupted(nodeGroup string) bool {
-	g := p.View().Group(nodeGroup)
-	return g != nil && p.cache.WasInterrupted(g)
+	return p.cache.WasInterrupted(cmp.Or(p.View().Group(nodeGroup), vanished))
 }

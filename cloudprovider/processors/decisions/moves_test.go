@@ -561,6 +561,17 @@ func TestPauseThatKeepsADrainedNodeIsNoFailure(t *testing.T) {
 		"move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
 }
 
+// Three would stop the moves of the group until somebody resumes them, long after AWS's trouble.
+func TestTerminationThatAWSFailsIsNoFailureOfAMove(t *testing.T) {
+	for code, failures := range map[string]int{"ExpiredToken": 0, "ValidationError": 1} {
+		w, _ := newRotationWorldOf(t, options(), "500m")
+		w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: code})
+		n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+		assert.Truef(t, n.Move.Failures == failures && w.evicted() == "pod-0" && w.desired() == 3,
+			"%s: move %+v, evicted %q, %d are desired", code, n.Move, w.evicted(), w.desired())
+	}
+}
+
 // The pod tolerates every taint, and its node has the most room once it is drained. The core looks at the pods once.
 func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
 	for name, tt := range map[string]struct {

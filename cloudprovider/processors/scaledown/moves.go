@@ -513,7 +513,8 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	case moves && s.Reason != move.Consolidation && slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful) &&
 		!m.lasts(m.slow, node, slowDrain):
 		m.rest(node)
-	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
+	case moves && m.nodes[node] != nil && (m.Provider.Keeps(m.nodes[node]) || // since its drain began, so its instance was not terminated
+		result.ResultType == scaledownstatus.NodeDeleteErrorFailedToDelete && m.Provider.FailsToEnd(m.nodes[node], blockedFor)):
 		m.rest(node)
 	case moves:
 		delete(m.slow, node)

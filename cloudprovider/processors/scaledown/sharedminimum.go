@@ -7,7 +7,6 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -15,7 +14,8 @@ import (
 )
 
 // sharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
-// and counts removals that began while the group had another form, and nodes that AWS takes.
+// and counts removals that began while the group had another form, and nodes that AWS takes. Nor does a node go for a while after AWS failed to
+// terminate one of its group: it would be drained in vain.
 type sharedMinimum struct{ *aws.Provider }
 
 func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
@@ -30,24 +30,22 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 		if group == nil {
 			return false
 		}
+		if m.FailsToEnd(c.Node, ctx.ScaleDownDelayAfterFailure) {
+			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMaxDeletionCountReached})
+			return true
+		}
 		name := group.AutoScalingGroup()
 		if _, counted := spare[name]; !counted {
 			spare[name], asked[name] = m.spare(name, going)
 		}
-		least := asked[name] // AWS would not let the node go if it refuses these, and the node is drained by then
-		if followed(c.Node) {
-			least = 0
-		}
-		if spare[name] <= least {
+		// AWS would not let the node go if it refuses those that are asked for, and the node is drained by then.
+		if spare[name] < 1 || spare[name] <= asked[name] && !followed(c.Node) {
 			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMinSizeReached})
 			return true
 		}
 		spare[name]--
 		return false
 	})
-	if len(stay) > 0 {
-		klog.V(2).InfoS("Kept nodes that the minimum size of a group asks for over all its zones", "nodes", len(stay))
-	}
 	return removable, stay
 }
 
