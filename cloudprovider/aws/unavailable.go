@@ -105,5 +105,6 @@ func (p *Provider) Rank(nodeGroup string) (rank int) {
 
 // Interrupted reports whether the node group would launch in recently interrupted pools alone.
 func (p *Provider) Interrupted(nodeGroup string) bool {
-	return p.cache.WasInterrupted(cmp.Or(p.View().Group(nodeGroup), vanished))
+	g := p.View().Group(nodeGroup)
+	return g != nil && p.cache.WasInterrupted(g)
 }

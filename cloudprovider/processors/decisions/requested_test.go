@@ -351,7 +351,7 @@ func TestGroupWhoseTerminationsFailIsDrainedOnce(t *testing.T) {
 	})
 	first := w.evicted()
 	w.loopTimes(5)
-	const says = "no node of its group goes for a while after AWS failed to terminate one (--scale-down-delay-after-failure=3m)"
+	const says = "no node of its group is drained for a while after AWS failed to terminate one (--scale-down-delay-after-failure=3m)"
 	assert.Truef(t, message(w.loop(), says), "no other node says %q", says)
 	w.end("busy") // so that the other group's node is empty
 	w.Eventually(func() string { w.loop(); return cmp.Diff(0, w.size("other")) })

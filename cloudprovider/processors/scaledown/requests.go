@@ -154,8 +154,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.awaitsGroup(n) && r.moves(n) && r.Moves.unplaced[n.Name]: // the snapshot has the node without the pods that need it
 			answer(n, simulator.NoPlaceToMovePods)
 			r.Moves.kept(ctx, r.Removals.answers[len(r.Removals.answers)-1])
-		case r.Provider.FailsToEnd(n, ctx.ScaleDownDelayAfterFailure), // it would be drained in vain
-			served && !r.also(n) && !(r.moves(n) && r.Moves.states[n.Name].IgnoresWishes): // the next loop books the room
+		case served && !r.also(n) && !(r.moves(n) && r.Moves.states[n.Name].IgnoresWishes): // the next loop books the room
 			answer(n, simulator.NodeGroupMaxDeletionCountReached)
 		default:
 			eligible = append(eligible, n)

@@ -7,6 +7,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -14,8 +15,8 @@ import (
 )
 
 // sharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
-// and counts removals that began while the group had another form, and nodes that AWS takes. Nor does a node go for a while after AWS failed to
-// terminate one of its group: it would be drained in vain.
+// and counts removals that began while the group had another form, and nodes that AWS takes. It also keeps nodes with pods for a while after
+// AWS failed to terminate one of their group: they would be drained in vain. Empty nodes go on, and show when AWS can again.
 type sharedMinimum struct{ *aws.Provider }
 
 func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
@@ -24,29 +25,35 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 		return nil, nil
 	}
 	spare, asked, going := map[string]int{}, map[string]int{}, going(ctx, scaleDown) // the first two by Auto Scaling group
-	var stay []simulator.UnremovableNode
+	var stay, inVain []simulator.UnremovableNode
 	removable := slices.DeleteFunc(slices.Clone(candidates), func(c simulator.NodeToBeRemoved) bool {
 		group := m.NodeGroupOf(c.Node)
 		if group == nil {
 			return false
 		}
-		if m.FailsToEnd(c.Node, ctx.ScaleDownDelayAfterFailure) {
-			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMaxDeletionCountReached})
+		if len(c.PodsToReschedule) > 0 && m.FailsToEnd(c.Node, ctx.ScaleDownDelayAfterFailure) {
+			inVain = append(inVain, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMaxDeletionCountReached})
 			return true
 		}
 		name := group.AutoScalingGroup()
 		if _, counted := spare[name]; !counted {
 			spare[name], asked[name] = m.spare(name, going)
 		}
-		// AWS would not let the node go if it refuses those that are asked for, and the node is drained by then.
-		if spare[name] < 1 || spare[name] <= asked[name] && !followed(c.Node) {
+		least := asked[name] // AWS would not let the node go if it refuses these, and the node is drained by then
+		if followed(c.Node) {
+			least = 0
+		}
+		if spare[name] <= least {
 			stay = append(stay, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMinSizeReached})
 			return true
 		}
 		spare[name]--
 		return false
 	})
-	return removable, stay
+	if len(stay) > 0 {
+		klog.V(2).InfoS("Kept nodes that the minimum size of a group asks for over all its zones", "nodes", len(stay))
+	}
+	return removable, append(stay, inVain...)
 }
 
 // going are the nodes that are being removed, or drained because AWS takes them.

@@ -174,7 +174,7 @@ func TestZoneGroupMayShrinkToSharedMinimum(t *testing.T) {
 	assert.Equal(t, 4, state.Desired, "desired, want the minimum of 4")
 }
 
-// AWS has an outage: their pods would be evicted in vain.
+// AWS has an outage: their pods would be evicted in vain. An empty node shows when it is over.
 func TestNodesStayForAWhileAfterAWSFailedToTerminateOneOfTheirGroup(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
 	w := awsworld.NewAWS(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 2, 5, nil)).RestartedWith(
@@ -183,20 +183,21 @@ func TestNodesStayForAWhileAfterAWSFailedToTerminateOneOfTheirGroup(t *testing.T
 	ctx := listing(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil))
 	ctx.ScaleDownDelayAfterFailure = 3 * time.Minute
 	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Clock: now})
-	a, b := w.Nodes("a/"+awsworld.ZoneA), w.Nodes("b")[0]
+	a, b, other := w.Nodes("a/"+awsworld.ZoneA), w.Nodes("b")[0], w.Nodes("a/"+awsworld.ZoneB)
 	goes := func() (names []string) {
-		removable, _ := r.FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: deleting{}},
-			[]simulator.NodeToBeRemoved{{Node: a[1]}, {Node: b}, {Node: w.Nodes("a/" + awsworld.ZoneB)[0]}})
+		pods := []*corev1.Pod{{}}
+		removable, _ := r.FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, []simulator.NodeToBeRemoved{
+			{Node: a[1], PodsToReschedule: pods}, {Node: b, PodsToReschedule: pods}, {Node: other[0], PodsToReschedule: pods}, {Node: other[1]}})
 		for _, n := range removable {
 			names = append(names, n.Node.Name)
 		}
 		return names
 	}
-	require.Len(t, goes(), 3)
+	require.Len(t, goes(), 4)
 	require.Error(t, w.NodeGroup("a/"+awsworld.ZoneA).DeleteNodes(a[:1]))
-	assert.Equal(t, []string{b.Name}, goes(), "go after the failure")
+	assert.ElementsMatch(t, []string{b.Name, other[1].Name}, goes(), "go after the failure")
 	now.Step(3 * time.Minute)
-	assert.Len(t, goes(), 3, "go 3 minutes later")
+	assert.Len(t, goes(), 4, "go 3 minutes later")
 }
 
 // The core has planned its removals without the request: two nodes would count on the same free room.
