@@ -563,13 +563,27 @@ func TestPauseThatKeepsADrainedNodeIsNoFailure(t *testing.T) {
 
 // Three would stop the moves of the group until somebody resumes them, long after AWS's trouble.
 func TestTerminationThatAWSFailsIsNoFailureOfAMove(t *testing.T) {
-	for code, failures := range map[string]int{"ExpiredToken": 0, "ValidationError": 1} {
+	for code, failures := range map[string]int{"ExpiredToken": 0, "ValidationError": 1} { // the pods go in vain, so the next try is not soon
 		w, _ := newRotationWorldOf(t, options(), "500m")
 		w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: code})
 		n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
-		assert.Truef(t, n.Move.Failures == failures && w.evicted() == "pod-0" && w.desired() == 3,
+		soon := n.Move.Retry.Sub(w.clock.Now()) < 30*time.Minute
+		assert.Truef(t, n.Move.Failures == failures && soon == (failures > 0) && w.evicted() == "pod-0" && w.desired() == 3,
 			"%s: move %+v, evicted %q, %d are desired", code, n.Move, w.evicted(), w.desired())
 	}
+}
+
+// A node that was launched for it would make it a failure.
+func TestMoveThatWaitsUntilAWSTerminatesAgainIsNotPostponed(t *testing.T) {
+	w, nodes := newRotationWorldOf(t, options(), "500m")
+	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "ExpiredToken"})
+	w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	metav1.SetMetaDataLabel(&nodes[1].ObjectMeta, "outdated", "true")
+	w.put(nodes[1])
+	w.loopTimes(5)
+	w.clock.Step(2*time.Minute + 10*time.Second)
+	n := w.node(w.loop(), "small-1")
+	assert.Truef(t, n.Move != nil && n.Move.Retry.IsZero() && w.evicted() == "pod-0", "node %+v, move %+v, evicted %q", n, n.Move, w.evicted())
 }
 
 // The pod tolerates every taint, and its node has the most room once it is drained. The core looks at the pods once.

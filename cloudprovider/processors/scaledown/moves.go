@@ -513,9 +513,11 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	case moves && s.Reason != move.Consolidation && slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful) &&
 		!m.lasts(m.slow, node, slowDrain):
 		m.rest(node)
-	case moves && m.nodes[node] != nil && (m.Provider.Keeps(m.nodes[node]) || // since its drain began, so its instance was not terminated
-		result.ResultType == scaledownstatus.NodeDeleteErrorFailedToDelete && m.Provider.FailsToEnd(m.nodes[node], blockedFor)):
+	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)
+	case moves && result.ResultType == scaledownstatus.NodeDeleteErrorFailedToDelete && m.nodes[node] != nil &&
+		m.Provider.FailsToEnd(m.nodes[node], longestTry):
+		m.waits(node, s.InVain(m.Clock.Now()))
 	case moves:
 		delete(m.slow, node)
 		m.waits(node, s.Failed(m.Clock.Now()))
