@@ -119,7 +119,7 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 		}
 		tallies[s] = t
 	}
-	if now.Sub(r.at) >= max(sure, 2*r.Every) {
+	if now.Sub(r.at) >= max(3*sure, 2*r.Every) { // a loop itself may take minutes
 		r.since = now
 	}
 	r.at, r.seen, r.tallies = now, seen, tallies

@@ -490,7 +490,7 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 	})
 	t.Run("the end of an outage that nobody has seen", func(t *testing.T) {
 		const blind = "stopped: the nodes have been looked at for less than 2 minutes, and more may come back"
-		for name, last := range map[string]time.Time{"a new leader": {}, "the cluster was unhealthy for an hour": ago(time.Hour), "a look was late": ago(2 * time.Minute)} {
+		for name, last := range map[string]time.Time{"a new leader": {}, "the cluster was unhealthy for an hour": ago(time.Hour), "a look was late": ago(6 * time.Minute)} {
 			r, web := newRepair(t), &group.Group{Name: "web"}
 			if r.Every, r.at = 10*time.Second, last; !last.IsZero() {
 				r.See(healthy(web, 10), last)
@@ -506,13 +506,15 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 		}
 	})
 	t.Run("loops that are minutes apart", func(t *testing.T) {
-		r, web := newRepair(t), &group.Group{Name: "web"}
-		r.Every = 3 * time.Minute
-		bad := member("bad", web, condition("Ready=Unknown", ago(time.Hour)))
-		for n := range 3 {
-			r.See(append(healthy(web, 8), bad), noon.Add(time.Duration(n-2)*r.Every))
+		for every, apart := range map[time.Duration]time.Duration{3 * time.Minute: 3 * time.Minute, 10 * time.Second: 5 * time.Minute, 10 * time.Minute: 10 * time.Minute} {
+			r, web := newRepair(t), &group.Group{Name: "web"}
+			r.Every, r.at = every, time.Time{}
+			bad := member("bad", web, condition("Ready=Unknown", ago(time.Hour)))
+			for n := range 3 {
+				r.See(append(healthy(web, 8), bad), noon.Add(time.Duration(n-2)*apart))
+			}
+			assert.Containsf(t, r.answer(bad, noon), "Replace: ", "every %s, and the loops take %s", every, apart)
 		}
-		assert.Contains(t, r.answer(bad, noon), "Replace: ")
 	})
 	t.Run("another node is not Ready for a moment", func(t *testing.T) {
 		for step, want := range map[Step]string{Placing: "Replace: ", Rebooting: "Replace: ", Waiting: "stopped: "} {
