@@ -573,17 +573,19 @@ func TestTerminationThatAWSFailsIsNoFailureOfAMove(t *testing.T) {
 	}
 }
 
-// A node that was launched for it would make it a failure.
+// A node was launched for it, so that would be a failure.
 func TestMoveThatWaitsUntilAWSTerminatesAgainIsNotPostponed(t *testing.T) {
 	w, nodes := newRotationWorldOf(t, options(), "500m")
 	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "ExpiredToken"})
 	w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
-	metav1.SetMetaDataLabel(&nodes[1].ObjectMeta, "outdated", "true")
-	w.put(nodes[1])
+	n, began := nodes[1].DeepCopy(), w.clock.Now()
+	s := move.State{Reason: move.Rotation, Step: move.Placing, Since: began, Began: began, Replacement: "small", Launches: 1}
+	n.Labels, n.Annotations = map[string]string{"outdated": "true"}, map[string]string{move.Annotation: s.Text()}
+	w.update(n)
 	w.loopTimes(5)
 	w.clock.Step(2*time.Minute + 10*time.Second)
-	n := w.node(w.loop(), "small-1")
-	assert.Truef(t, n.Move != nil && n.Move.Retry.IsZero() && w.evicted() == "pod-0", "node %+v, move %+v, evicted %q", n, n.Move, w.evicted())
+	kept := w.node(w.loop(), "small-1")
+	assert.Truef(t, kept.Move != nil && kept.Move.Retry.IsZero() && w.evicted() == "pod-0", "node %+v, move %+v, evicted %q", kept, kept.Move, w.evicted())
 }
 
 // The pod tolerates every taint, and its node has the most room once it is drained. The core looks at the pods once.
