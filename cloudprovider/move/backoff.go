@@ -62,7 +62,7 @@ func (s State) Postponed(now time.Time) State {
 // Held is the state after a try that something else than its pods has held back for too long.
 func (s State) Held(now time.Time) State { return s.pauses(now, postponedPause) }
 
-// InVain is the state after a try whose new node did not help, or whose instance AWS could not terminate for now. A failure would stop the other nodes of the group.
+// InVain is the state after a try whose new node did not help, or whose termination AWS failed. A failure would stop the group's other nodes.
 func (s State) InVain(now time.Time) State { return s.pauses(now, inVainPause) }
 
 // pauses is the state before the next try. It is a failure if Deployments were restarted, because that try restarts them again.

@@ -506,7 +506,8 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 		}
 	})
 	t.Run("loops that are minutes apart", func(t *testing.T) {
-		for every, apart := range map[time.Duration]time.Duration{3 * time.Minute: 3 * time.Minute, 10 * time.Second: 5 * time.Minute, 10 * time.Minute: 10 * time.Minute} {
+		for every, apart := range map[time.Duration]time.Duration{3 * time.Minute: 3 * time.Minute, 10 * time.Second: 5 * time.Minute,
+			10 * time.Minute: 10 * time.Minute} {
 			r, web := newRepair(t), &group.Group{Name: "web"}
 			r.Every, r.at = every, time.Time{}
 			bad := member("bad", web, condition("Ready=Unknown", ago(time.Hour)))
