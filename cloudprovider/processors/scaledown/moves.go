@@ -517,6 +517,10 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 		m.rest(node)
 	case moves && result.ResultType == scaledownstatus.NodeDeleteErrorFailedToDelete && m.nodes[node] != nil &&
 		m.Provider.FailsToEnd(m.nodes[node], longestTry):
+		if s.Reason == move.Repair || s.Ends { // the node or AWS does not wait for an hour
+			m.rest(node)
+			return
+		}
 		m.waits(node, s.InVain(m.Clock.Now()))
 	case moves:
 		delete(m.slow, node)
