@@ -82,7 +82,7 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	before := e.Group()
 	c.options.Discovery.Limit(g)
 	if before != nil && maps.Equal(before.Tags, g.Tags) {
-		g.Schedules, g.Denied = before.Schedules, before.Denied // a policy may ask for a tag
+		g.Schedules, g.Denied, g.EndFailed = before.Schedules, before.Denied, before.EndFailed // a policy may ask for a tag
 	} else {
 		g.Schedules = group.ReadSchedules(g.Tags)
 	}

@@ -124,6 +124,7 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	}
 	if c.clock.Since(g.ReadAt) > freshEnough {
 		if g, err = c.Reread(ctx, name); err != nil {
+			c.endFailed(name, err)
 			return err
 		}
 	}
@@ -138,6 +139,7 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	run.all(ctx, members)
 	if len(run.stays) > 0 {
 		err = &TerminationError{Group: name, Stays: run.stays}
+		c.endFailed(name, slices.Collect(maps.Values(run.stays))...)
 	}
 	const action = "TerminateInstanceInAutoScalingGroup"
 	if awsclient.IsDenied(err) && awsclient.Operation(err) == action { // other nodes would be drained in vain
@@ -149,6 +151,15 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 		})
 	}
 	return err
+}
+
+// endFailed notes for the group if AWS could not do something of its terminations for now.
+func (c *Cache) endFailed(name string, errs ...error) {
+	if slices.ContainsFunc(errs, func(err error) bool {
+		return errors.Is(err, context.DeadlineExceeded) || awsclient.Operation(err) != "" && !awsclient.IsRefusedForGood(err)
+	}) {
+		c.groups.update(name, func(e *entry) { e.Change().EndFailed = c.clock.Now() })
+	}
 }
 
 type termination struct {

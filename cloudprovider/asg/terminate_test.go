@@ -189,6 +189,70 @@ func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
+// The core would drain the group's nodes in vain, one after the other.
+func TestTerminationThatAWSFailsIsNotedForItsGroup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for code, noted := range map[string]bool{"InternalFailure": true, "ResourceContention": true, "ScalingActivityInProgress": true, "Throttling": true,
+			"ExpiredToken": true, "AccessDenied": false, "ValidationError": false} {
+			for _, count := range []int{1, 2} {
+				w := newWorld(t, scalingGroup("a", 0, 4, 10), scalingGroup("b", 0, 4, 10)).started()
+				w.aws.Inject(fakeaws.Fault{Group: "a", Action: terminateCall, Code: code})
+				assert.Lenf(t, staying(t, w.cache.Terminate(t.Context(), "a", w.ids("a")[:count])), count, "%s: stay", code)
+				w.must(w.cache.Terminate(t.Context(), "b", w.ids("b")[:count]))
+				w.refresh()
+				assert.Equalf(t, [2]bool{noted, false}, [2]bool{time.Since(w.group("a").EndFailed) < time.Minute, !w.group("b").EndFailed.IsZero()},
+					"%s, %d instances: noted for a and b", code, count)
+			}
+		}
+	})
+}
+
+func TestTerminationWithoutAReadingIsNotedForItsGroup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
+		time.Sleep(time.Minute)
+		w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ExpiredToken"})
+		assert.Error(t, w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+		assert.Equal(t, time.Now(), w.group("a").EndFailed)
+	})
+}
+
+// Each instance has an error of its own, in no order.
+func TestTerminationThatAWSFailsForOneOfItsInstancesIsNoted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for range 10 {
+			w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
+			ids := w.ids("a")
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: batchOnly, Code: "ValidationError"})
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[0]}, Code: "ValidationError"})
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[1]}, Code: "ExpiredToken"})
+			assert.Len(t, staying(t, w.cache.Terminate(t.Context(), "a", ids)), 2, "stay")
+			assert.False(t, w.group("a").EndFailed.IsZero(), "no failure is noted")
+		}
+	})
+}
+
+// The loop waits for a moment only, and AWS was not asked.
+func TestTerminationThatWaitsForAnotherWriteIsNoFailureOfAWS(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Latency: ms(3000)})
+		var other sync.WaitGroup
+		ids := w.ids("a")
+		other.Go(func() { w.must(w.cache.Terminate(t.Context(), "a", ids[:1])) })
+		synctest.Wait()
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer stop()
+		assert.ErrorContains(t, w.cache.Terminate(ctx, "a", ids[1:2]), "wait for the group lock")
+		assert.Zero(t, w.group("a").EndFailed)
+		other.Wait()
+	})
+}
+
 // Clusters share the account's rate. The pods of a node that stays would be evicted a second time.
 func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
 	t.Parallel()
@@ -239,6 +303,7 @@ func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
 				assert.Truef(t, stay == tt.stay && w.desired("a") == stay+1 && took <= tt.within && growth < 8*time.Second,
 					"%s, %d instances: %d stay, %d are desired, after %s, and an increase took %s; want %d, %d, at most %s and 8s",
 					name, count, stay, w.desired("a"), took, growth, tt.stay, tt.stay+1, tt.within)
+				assert.Equalf(t, tt.stay == count, !w.group("a").EndFailed.IsZero(), "%s, %d instances: a failure is noted", name, count)
 				w.aws.ClearFaults()
 			}
 		}

@@ -80,6 +80,12 @@ func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
 	return n.remove(nodes, n.provider.forceTerminate)
 }
 
+// FailsToEnd reports whether AWS failed to terminate an instance of the node's group within that time without a refusal, and has terminated none since.
+func (p *Provider) FailsToEnd(node *corev1.Node, within time.Duration) bool {
+	_, g := p.instanceNow(node)
+	return g != nil && p.clock.Since(g.EndFailed) < within
+}
+
 // unregistered reports whether the core made up all nodes for instances without one. Its loop deletes such nodes and waits for that.
 func unregistered(nodes []*corev1.Node) bool {
 	return !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Annotations[cloudprovider.FakeNodeReasonAnnotation] == "" })

@@ -10,7 +10,7 @@ const (
 	mostFailures = 3
 	// The pause after a failure doubles from firstPause to longestPause.
 	firstPause, longestPause, postponedPause = 10 * time.Minute, 4 * time.Hour, 5 * time.Minute
-	// inVainPause is the pause after a new node that did not help. The next try would launch another one.
+	// inVainPause is the pause after a new node that did not help, or a termination that failed. The next try would launch another one.
 	inVainPause = time.Hour
 	// longestRefusal is the longest pause of Refusals.
 	longestRefusal = time.Hour
@@ -62,7 +62,7 @@ func (s State) Postponed(now time.Time) State {
 // Held is the state after a try that something else than its pods has held back for too long.
 func (s State) Held(now time.Time) State { return s.pauses(now, postponedPause) }
 
-// InVain is the state after a try whose new node did not help. A failure would stop the other nodes of the group.
+// InVain is the state after a try whose new node did not help, or whose termination AWS failed. A failure would stop the group's other nodes.
 func (s State) InVain(now time.Time) State { return s.pauses(now, inVainPause) }
 
 // pauses is the state before the next try. It is a failure if Deployments were restarted, because that try restarts them again.

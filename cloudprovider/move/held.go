@@ -19,7 +19,7 @@ const (
 	HeldAlone    Hold = "left-alone"   // its group, its zone or itself
 	HeldStopped  Hold = "stopped"      // moves of its group for this reason have failed
 	HeldUnsure   Hold = "unsure"       // its reason seems to be gone
-	HeldSick     Hold = "unhealthy"    // too many nodes are, so what they share may be at fault
+	HeldSick     Hold = "unhealthy"    // too many nodes are or may be, so what they share may be at fault
 	HeldRoom     Hold = "no-room"      // no group can launch a node for its pods
 	HeldWindow   Hold = "window"       // no window is open
 	HeldPending  Hold = "pending-pods" // which come first

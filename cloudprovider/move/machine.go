@@ -166,7 +166,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 		switch {
 		case !begun:
 		case n.Leaving && !n.Instance.Lifecycle.Counts(): // it is gone
-		case n.Leaving, s.Reason == Repair && r.decision.Held[n.Name].Hold == HeldSick: // which is still due, with too many others
+		case n.Leaving, s.Reason == Repair && r.decision.Held[n.Name].Hold == HeldSick: // which is still due, and is stopped
 			if s.Step == Placing {
 				r.moves(n, s)
 			}

@@ -17,8 +17,8 @@ import (
 const (
 	// maxUnhealthyPercent is EKS's (EKS user guide, "Automatically repair nodes in EKS clusters", read 2026-11). More unhealthy nodes of a
 	// group of more than five stop its repair, as in EKS. More than one node, and more than this percentage, of a zone or of the cluster
-	// stop it there, because what they share is at fault. For two minutes (sure) after that the others may come back, and no repair
-	// begins.
+	// stop it there, because what they share is at fault. For two minutes (sure) after that, or after a time in which nobody looked, the
+	// others may come back, and no repair begins.
 	maxUnhealthyPercent = 20
 	// smallGroup is the largest group whose own nodes never stop its repair, as in EKS.
 	smallGroup = 5
@@ -35,12 +35,14 @@ const (
 // repair does. A node whose hardware or capacity is scarce, or that has local disks, is rebooted first, unless a rule of the user says
 // otherwise. Call See once in each loop, before the other methods, which answer as of it.
 //
-// The wait begins with the condition's own lastTransitionTime, so a new leader does not begin it again.
+// The wait begins with the condition's own lastTransitionTime, so a new leader does not begin it again. It only looks for two minutes first.
 type NodeRepair struct {
 	Rules RepairRules
 	Types func() *instancetypes.Catalogue
+	Every time.Duration // a loop begins at the latest
 
 	at      time.Time                // of the last See
+	since   time.Time                // the looks have come without a gap in which an outage may have ended
 	seen    map[types.UID][]sighting // as of it, with healthy nodes
 	found   map[string]repair        // what is due, by node
 	tallies map[scope]tally
@@ -117,6 +119,9 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 		}
 		tallies[s] = t
 	}
+	if now.Sub(r.at) >= max(3*sure, 2*r.Every) { // a loop itself may take minutes
+		r.since = now
+	}
 	r.at, r.seen, r.tallies = now, seen, tallies
 	for _, n := range nodes {
 		if found, due := r.found[n.Name]; due {
@@ -172,7 +177,7 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 		if state.Step == Rebooted {
 			from = later(from, state.Began)
 		}
-		if !acts || s.Type == corev1.NodeReady && starting(n, now) {
+		if !acts || s.Type == corev1.NodeReady && starting(n, now) || due && !from.Before(since) {
 			continue
 		}
 		if now.Before(from.Add(rule.Wait)) {
@@ -183,9 +188,6 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 				}
 				first.stopped = did + " is replaced if it does not work by " + from.Add(rule.Wait).UTC().Format("15:04Z")
 			}
-			continue
-		}
-		if due && !from.Before(since) {
 			continue
 		}
 		also := ""
@@ -227,6 +229,9 @@ func (r *NodeRepair) stops(n Node) string {
 		}
 		return fmt.Sprintf("more than %d %% of the nodes of the %s %s%d of %d)", maxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name),
 			are, t.unhealthy, t.nodes)
+	}
+	if r.at.Sub(r.since) < sure && !begun {
+		return fmt.Sprintf("the nodes have been looked at for less than %.0f minutes, and more may come back", sure.Minutes())
 	}
 	return ""
 }

@@ -47,7 +47,7 @@ func healthy(of *group.Group, count int) (nodes []Node) {
 func newRepair(t *testing.T, rules ...string) *NodeRepair {
 	parsed, err := ParseRepairRules(rules)
 	require.NoError(t, err)
-	return &NodeRepair{Rules: parsed, Types: instancetypes.Embedded}
+	return &NodeRepair{Rules: parsed, Types: instancetypes.Embedded, Every: 12 * time.Hour, at: ago(time.Hour)} // nobody has missed an outage
 }
 
 // answer is the cause of the node's repair, behind the action.
@@ -486,6 +486,35 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 			}
 			r.See(nodes, noon.Add(look.after))
 			assert.Equalf(t, look.want, r.answer(nodes[len(nodes)-1], noon), "after %s", look.after)
+		}
+	})
+	t.Run("the end of an outage that nobody has seen", func(t *testing.T) {
+		const blind = "stopped: the nodes have been looked at for less than 2 minutes, and more may come back"
+		for name, last := range map[string]time.Time{"a new leader": {}, "the cluster was unhealthy for an hour": ago(time.Hour), "a look was late": ago(6 * time.Minute)} {
+			r, web := newRepair(t), &group.Group{Name: "web"}
+			if r.Every, r.at = 10*time.Second, last; !last.IsZero() {
+				r.See(healthy(web, 10), last)
+			}
+			bad, begun := member("bad", web, condition("Ready=Unknown", ago(time.Hour))), member("begun", web, condition("Ready=Unknown", ago(time.Hour)))
+			metav1.SetMetaDataAnnotation(&begun.ObjectMeta, Annotation, State{Reason: Repair, Step: Placing, Began: ago(time.Minute), Since: ago(time.Minute)}.Text())
+			for n, want := range []string{blind, blind, "Replace: "} {
+				now := noon.Add(time.Duration(n) * 70 * time.Second)
+				r.See(append(healthy(web, 8), bad, begun), now)
+				assert.Truef(t, strings.HasPrefix(r.answer(bad, now), want), "%s, look %d: got %s, want %s", name, n, r.answer(bad, now), want)
+				assert.Truef(t, strings.HasPrefix(r.answer(begun, now), "Replace: "), "%s, look %d: what has begun: %s", name, n, r.answer(begun, now))
+			}
+		}
+	})
+	t.Run("loops that are minutes apart", func(t *testing.T) {
+		for every, apart := range map[time.Duration]time.Duration{3 * time.Minute: 3 * time.Minute, 10 * time.Second: 5 * time.Minute,
+			10 * time.Minute: 10 * time.Minute} {
+			r, web := newRepair(t), &group.Group{Name: "web"}
+			r.Every, r.at = every, time.Time{}
+			bad := member("bad", web, condition("Ready=Unknown", ago(time.Hour)))
+			for n := range 3 {
+				r.See(append(healthy(web, 8), bad), noon.Add(time.Duration(n-2)*apart))
+			}
+			assert.Containsf(t, r.answer(bad, noon), "Replace: ", "every %s, and the loops take %s", every, apart)
 		}
 	})
 	t.Run("another node is not Ready for a moment", func(t *testing.T) {

@@ -58,7 +58,7 @@ func (l *Ledger) Recent(id string) *group.Instance {
 func (l *Ledger) Terminated(instances []group.Instance, decrement bool, now time.Time) {
 	g := l.Change()
 	l.wrote(now)
-	g.Denied = group.Pause{}
+	g.Denied, g.EndFailed = group.Pause{}, time.Time{}
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
 		lowered := 0

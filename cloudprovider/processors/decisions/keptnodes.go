@@ -78,6 +78,10 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 		say(o, decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
 	case simulator.NodeGroupMaxDeletionCountReached:
 		say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it goes after other nodes of its group")
+		if _, failed := k.facts.refused[o.Name]; !failed && k.Provider.FailsToEnd(m.node, k.Core.ScaleDownDelayAfterFailure) {
+			say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "", "no node of its group is drained for a while after AWS failed to terminate one"+
+				" (--scale-down-delay-after-failure=%s)", decision.Span(k.Core.ScaleDownDelayAfterFailure))
+		}
 	case simulator.AtomicScaleDownFailed:
 		say(o, decision.NodeBlocked, decision.CodeOther, "", "group %q is scaled to zero at once, and other nodes of it are needed", group.Name)
 	case simulator.RecentlyUnremovable:

@@ -563,6 +563,33 @@ func TestPauseThatKeepsADrainedNodeIsNoFailure(t *testing.T) {
 		"move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
 }
 
+// Three would stop the moves of the group until somebody resumes them, long after AWS's trouble.
+func TestTerminationThatAWSFailsIsNoFailureOfAMove(t *testing.T) {
+	for code, failures := range map[string]int{"ExpiredToken": 0, "ValidationError": 1} { // the pods go in vain, so the next try is not soon
+		w, _ := newRotationWorldOf(t, options(), "500m")
+		w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: code})
+		n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+		soon := n.Move.Retry.Sub(w.clock.Now()) < 30*time.Minute
+		assert.Truef(t, n.Move.Failures == failures && soon == (failures > 0) && w.evicted() == "pod-0" && w.desired() == 3,
+			"%s: move %+v, evicted %q, %d are desired", code, n.Move, w.evicted(), w.desired())
+	}
+}
+
+// A node was launched for it, so that would be a failure.
+func TestMoveThatWaitsUntilAWSTerminatesAgainIsNotPostponed(t *testing.T) {
+	w, nodes := newRotationWorldOf(t, options(), "500m")
+	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "ExpiredToken"})
+	w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+	n, began := nodes[1].DeepCopy(), w.clock.Now()
+	s := move.State{Reason: move.Rotation, Step: move.Placing, Since: began, Began: began, Replacement: "small", Launches: 1}
+	n.Labels, n.Annotations = map[string]string{"outdated": "true"}, map[string]string{move.Annotation: s.Text()}
+	w.update(n)
+	w.loopTimes(5)
+	w.clock.Step(2*time.Minute + 10*time.Second)
+	kept := w.node(w.loop(), "small-1")
+	assert.Truef(t, kept.Move != nil && kept.Move.Retry.IsZero() && w.evicted() == "pod-0", "node %+v, move %+v, evicted %q", kept, kept.Move, w.evicted())
+}
+
 // The pod tolerates every taint, and its node has the most room once it is drained. The core looks at the pods once.
 func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -980,11 +1007,14 @@ func newRepairWorld(t *testing.T, texts ...string) (w *world, nodes []*corev1.No
 	t.Helper()
 	rules, err := move.ParseRepairRules(texts)
 	require.NoError(t, err)
-	repair, o := &move.NodeRepair{Rules: rules, Types: instancetypes.Embedded}, options()
+	repair, o := &move.NodeRepair{Rules: rules, Types: instancetypes.Embedded, Every: time.Hour}, options()
 	o.ScaleDownUnreadyEnabled = true
 	w = newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 9, nil)), o,
 		&move.Machine{Reasons: []move.Reason{repair}, Budgets: parseBudgets(t, "100%"), Proof: 5 * time.Minute})
-	return w, w.ready("small")
+	nodes = w.ready("small")
+	w.loop() // the first look
+	w.clock.Step(2 * time.Minute)
+	return w, nodes
 }
 
 // newDoubledWorld has a group of six nodes, and a former node of the instance of small-0 that has been silent for half an hour.

@@ -325,6 +325,39 @@ func TestScaleDownPausesAfterARequest(t *testing.T) {
 	}
 }
 
+// AWS answers readings. The pods of one node after the other would be evicted in vain, and then those of the first one again.
+func TestGroupWhoseTerminationsFailIsDrainedOnce(t *testing.T) {
+	o := options()
+	o.NodeGroupDefaults.ScaleDownUnneededTime, o.ScaleDownDelayAfterFailure = time.Nanosecond, 3*time.Minute
+	w := newWorld(t, onAWS(t, awsworld.Group("other", "m5.large", 0, 1, 5, nil), awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o)
+	w.AWS.Inject(fakeaws.Fault{Group: "small", Action: "TerminateInstanceInAutoScalingGroup", Code: "ExpiredToken"})
+	w.join(w.ready("other")...)
+	w.join(w.ready("small")...)
+	for name, node := range map[string]string{"busy": "other-0", "a": "small-0", "b": "small-1", "c": "small-2"} {
+		cpu := "500m"
+		if name == "busy" {
+			cpu = "1800m"
+		}
+		w.put(running(name, name, cpu, node), &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}})
+	}
+	message := func(r *decision.Report, has string) bool {
+		return slices.ContainsFunc(r.Nodes, func(n decision.Node) bool { return n.Group == "small" && strings.Contains(n.Reason.Message, has) })
+	}
+	w.Eventually(func() string {
+		if !message(w.loop(), "its last removal failed") {
+			return "no removal has failed"
+		}
+		return ""
+	})
+	first := w.evicted()
+	w.loopTimes(5)
+	const says = "no node of its group is drained for a while after AWS failed to terminate one (--scale-down-delay-after-failure=3m)"
+	assert.Truef(t, message(w.loop(), says), "no other node says %q", says)
+	w.end("busy") // so that the other group's node is empty
+	w.Eventually(func() string { w.loop(); return cmp.Diff(0, w.size("other")) })
+	assert.Truef(t, len(first) == 1 && w.evicted() == first && w.desired() == 3, "evicted %q, then %q, and %d are desired", first, w.evicted(), w.desired())
+}
+
 func TestGroupInBackoffGetsNoReplacement(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1800m")
 	w.put(running("full", "c", "1700m", "small-2"))

@@ -514,6 +514,13 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 		m.rest(node)
 	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)
+	case moves && result.ResultType == scaledownstatus.NodeDeleteErrorFailedToDelete && m.nodes[node] != nil &&
+		m.Provider.FailsToEnd(m.nodes[node], longestTry):
+		if s.Reason == move.Repair || s.Ends { // the node or AWS does not wait for an hour
+			m.rest(node)
+			return
+		}
+		m.waits(node, s.InVain(m.Clock.Now()))
 	case moves:
 		delete(m.slow, node)
 		m.waits(node, s.Failed(m.Clock.Now()))

@@ -15,7 +15,8 @@ import (
 )
 
 // sharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
-// and counts removals that began while the group had another form, and nodes that AWS takes.
+// and counts removals that began while the group had another form, and nodes that AWS takes. It also keeps nodes with pods for a while after
+// AWS failed to terminate one of their group: they would be drained in vain. Empty nodes go on, and show when AWS can again.
 type sharedMinimum struct{ *aws.Provider }
 
 func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
@@ -24,11 +25,15 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 		return nil, nil
 	}
 	spare, asked, going := map[string]int{}, map[string]int{}, going(ctx, scaleDown) // the first two by Auto Scaling group
-	var stay []simulator.UnremovableNode
+	var stay, inVain []simulator.UnremovableNode
 	removable := slices.DeleteFunc(slices.Clone(candidates), func(c simulator.NodeToBeRemoved) bool {
 		group := m.NodeGroupOf(c.Node)
 		if group == nil {
 			return false
+		}
+		if len(c.PodsToReschedule) > 0 && m.FailsToEnd(c.Node, ctx.ScaleDownDelayAfterFailure) {
+			inVain = append(inVain, simulator.UnremovableNode{Node: c.Node, Reason: simulator.NodeGroupMaxDeletionCountReached})
+			return true
 		}
 		name := group.AutoScalingGroup()
 		if _, counted := spare[name]; !counted {
@@ -48,7 +53,7 @@ func (m sharedMinimum) filter(ctx *cacontext.AutoscalingContext, scaleDown *node
 	if len(stay) > 0 {
 		klog.V(2).InfoS("Kept nodes that the minimum size of a group asks for over all its zones", "nodes", len(stay))
 	}
-	return removable, stay
+	return removable, append(stay, inVain...)
 }
 
 // going are the nodes that are being removed, or drained because AWS takes them.

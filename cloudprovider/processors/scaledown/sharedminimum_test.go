@@ -17,7 +17,10 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -169,6 +172,32 @@ func TestZoneGroupMayShrinkToSharedMinimum(t *testing.T) {
 		"a node was deleted that the minimum of the group asks for")
 	state, _ := w.AWS.Group("a")
 	assert.Equal(t, 4, state.Desired, "desired, want the minimum of 4")
+}
+
+// AWS has an outage: their pods would be evicted in vain. An empty node shows when it is over.
+func TestNodesStayForAWhileAfterAWSFailedToTerminateOneOfTheirGroup(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	w := awsworld.NewAWS(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 2, 5, nil)).RestartedWith(
+		func(o *asg.Options, a *aws.Options) { o.LaunchMode, o.Clock, a.Clock = asg.LaunchAuto, now, now })
+	w.AWS.Inject(fakeaws.Fault{Group: "a", Action: "TerminateInstanceInAutoScalingGroup", Code: "ExpiredToken"})
+	ctx := listing(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil))
+	ctx.ScaleDownDelayAfterFailure = 3 * time.Minute
+	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Clock: now})
+	a, b, other := w.Nodes("a/"+awsworld.ZoneA), w.Nodes("b")[0], w.Nodes("a/"+awsworld.ZoneB)
+	goes := func() (names []string) {
+		pods := []*corev1.Pod{{}}
+		removable, _ := r.FilterUnremovableNodes(ctx, &nodes.ScaleDownContext{ActuationStatus: deleting{}}, []simulator.NodeToBeRemoved{
+			{Node: a[1], PodsToReschedule: pods}, {Node: b, PodsToReschedule: pods}, {Node: other[0], PodsToReschedule: pods}, {Node: other[1]}})
+		for _, n := range removable {
+			names = append(names, n.Node.Name)
+		}
+		return names
+	}
+	require.Len(t, goes(), 4)
+	require.Error(t, w.NodeGroup("a/"+awsworld.ZoneA).DeleteNodes(a[:1]))
+	assert.ElementsMatch(t, []string{b.Name, other[1].Name}, goes(), "go after the failure")
+	now.Step(3 * time.Minute)
+	assert.Len(t, goes(), 4, "go 3 minutes later")
 }
 
 // The core has planned its removals without the request: two nodes would count on the same free room.

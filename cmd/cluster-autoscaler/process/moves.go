@@ -25,7 +25,7 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	m := &move.Machine{Budgets: budgets, Windows: windows, MaxWait: flags.MoveMaxWait, Proof: flags.MoveProof, AtOnce: 2 * max(1, p.core.MaxDrainParallelism)}
 	if flags.Repair {
 		rules, _ := move.ParseRepairRules(flags.RepairRules)
-		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, Types: a.cloud.types.Catalogue})
+		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, Types: a.cloud.types.Catalogue, Every: p.core.ScanInterval})
 	}
 	if p.options.ScaleDown {
 		m.Reasons = append(m.Reasons, &move.Shrink{Keeps: a.cloud.provider.Keeps})

@@ -84,8 +84,9 @@ const (
 	brokenCondition = "KernelReady"
 	// All nodes must be replaced within moveTime and the plan's Allowance: one after the other in each group, with kills.
 	moveTime = 4 * time.Minute
-	// A broken node must be healed or gone within repairTime more: its rule waits a minute before the reboot, and another one before the replacement.
-	repairTime = 2 * time.Minute
+	// A broken node must be healed or gone within repairTime more: its rule waits a minute before the reboot, and another one before the replacement,
+	// and a new leader waits for two.
+	repairTime = 4 * time.Minute
 	// A pool is without capacity for outFor amid a rotation.
 	outFor = 20 * time.Second
 	// Nothing may begin for stillFor once all moves have ended.
