@@ -359,14 +359,16 @@ func rolledOut(node string, now bool) *corev1.Pod {
 	return pod
 }
 
-// A window closes after the launch, or a rollout begins. The node is not drained, and that is no failure. It goes once nothing holds it.
+// A window closes after the launch, or a rollout begins. The node is not drained, and that is no failure. It goes once nothing holds it. A try that
+// was held to its end goes on after an hour, because the next one may launch another node.
 func TestHeldMoveIsNoFailure(t *testing.T) {
 	for _, tt := range []struct {
 		hold move.Hold
 		most time.Duration // after which other moves have their turn
+		next time.Duration // until the next try
 		set  func(w *world, held bool)
 	}{
-		{move.HeldWindow, 3 * time.Minute, func(w *world, held bool) {
+		{move.HeldWindow, 3 * time.Minute, 5 * time.Minute, func(w *world, held bool) {
 			var texts []string
 			if held {
 				texts = []string{"deny 0 0 * * * 24h"}
@@ -375,10 +377,10 @@ func TestHeldMoveIsNoFailure(t *testing.T) {
 			w.machine.Windows, err = move.ParseWindows(texts)
 			require.NoError(w.T, err)
 		}},
-		{move.HeldRollout, 20 * time.Minute, func(w *world, held bool) {
+		{move.HeldRollout, 20 * time.Minute, time.Hour, func(w *world, held bool) {
 			w.put(rolledOut("small-1", held))
 		}},
-		{move.HeldRollout, 20 * time.Minute, func(w *world, held bool) { // on a node of another autoscaler
+		{move.HeldRollout, 20 * time.Minute, time.Hour, func(w *world, held bool) { // on a node of another autoscaler
 			n := w.ready("small")[1].DeepCopy()
 			n.Name, n.UID, n.Spec.ProviderID, n.Spec.Unschedulable = "beside", "beside", "aws:///eu-central-1a/i-0be51de0000000000", true
 			w.put(n, rolledOut(n.Name, held))
@@ -398,11 +400,11 @@ func TestHeldMoveIsNoFailure(t *testing.T) {
 					n, n.Move)
 			}
 			w.clock.Step(2 * time.Minute)
-			if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
-				t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
-			}
+			n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+			assert.Truef(t, n.Move.Failures == 0 && w.evicted() == "", "move %+v, evicted %q", n.Move, w.evicted())
+			assert.InDelta(t, tt.next.Minutes(), n.Move.Retry.Sub(w.clock.Now()).Minutes(), 1)
 			tt.set(w, false)
-			w.clock.Step(10 * time.Minute)
+			w.clock.Step(tt.next + 5*time.Minute)
 			w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 			w.gone(3)
 		})
