@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
@@ -31,7 +32,10 @@ const (
 	HeldStarting Hold = "starting"     // nodes of its group, or of that of its new node, start
 )
 
-// Lasts reports whether it may hold until somebody does something. A workload that is never Ready holds as one that rolls out.
+// PodHoldsFor is how long a pod that waits, or is not Ready, holds moves. One that takes longer has another problem.
+const PodHoldsFor = 15 * time.Minute
+
+// Lasts reports whether it may hold until somebody does something. A rollout may be paused or stuck.
 func (h Hold) Lasts() bool { return h == HeldAlone || h == HeldStopped || h == HeldRollout }
 
 const LeftAlone = "it, its group or its zone is left alone"
@@ -98,8 +102,12 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	case GroupBudgets(g).Left(reason, r.sizes[g.Name], r.inGroup[g.Name]) <= 0:
 		return HeldBudget, fmt.Sprintf("%d nodes of group %q move, as many as it lets", total(r.inGroup[g.Name]), g.Name)
 	}
-	if due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(r.conforming[g.Name]) > 0) {
-		return HeldFirst, fmt.Sprintf("the first new node of group %q must work, not be cordoned, and have been Ready for %s, with its pods and those of its DaemonSets", g.Name, r.Proof)
+	if first := r.conforming[g.Name]; due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(first) > 0) {
+		name := fmt.Sprintf("of group %q", g.Name)
+		if len(first) > 0 {
+			name += ", " + first[0].Name + ","
+		}
+		return HeldFirst, fmt.Sprintf("the first new node %s must work, not be cordoned, and have been Ready for %s, with its pods and those of its DaemonSets", name, r.Proof)
 	}
 	if reason == Repair || due.Ends {
 		return "", ""
@@ -123,26 +131,27 @@ func (r *round) groupProven(group string) bool {
 	return proven
 }
 
-// unsettled says which workload of the node has a pod that is not Ready, or is a Deployment with pods of two templates, wherever they are. It also
-// holds moves that have begun, before their drain, because a rollout may begin while their new node starts.
+// unsettled says which workload of the node has a pod that is not Ready, and not for PodHoldsFor yet, or is a Deployment with pods of two templates,
+// wherever they are. It also holds moves that have begun, before their drain, because a rollout may begin while their new node starts.
 func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
 		r.unready = map[string]bool{}
 		templates := map[string]string{} // of Deployments and Rollouts
-		for _, pod := range r.Waiting {
-			r.unready[workload(pod)] = true
-		}
+		pods := slices.Clone(r.Waiting)
 		for _, n := range slices.Concat(r.Nodes, r.Starting, r.Beside) {
-			for _, pod := range r.leaving(n) {
-				of, hash := workload(pod), nodemeta.TemplateHash(pod)
-				if pod.DeletionTimestamp != nil && hash != "" { // the rollout may have ended
-					continue
-				}
-				if !podutil.IsPodReady(pod) || hash != "" && cmp.Or(templates[of], hash) != hash {
-					r.unready[of] = true
-				}
-				templates[of] = cmp.Or(hash, templates[of])
+			pods = append(pods, r.leaving(n)...)
+		}
+		for _, pod := range pods {
+			of, hash := workload(pod), nodemeta.TemplateHash(pod)
+			if pod.DeletionTimestamp != nil && hash != "" { // the rollout may have ended
+				continue
 			}
+			ready := cmp.Or(podutil.GetPodReadyCondition(pod.Status), &corev1.PodCondition{LastTransitionTime: pod.CreationTimestamp})
+			slow := r.now.Sub(ready.LastTransitionTime.Time) >= PodHoldsFor
+			if ready.Status != corev1.ConditionTrue && !slow || hash != "" && cmp.Or(templates[of], hash) != hash {
+				r.unready[of] = true
+			}
+			templates[of] = cmp.Or(hash, templates[of])
 		}
 	}
 	for _, pod := range r.leaving(n) {

@@ -120,13 +120,20 @@ func TestWhichNodesMove(t *testing.T) {
 	ends := map[string]string{move.Rotation: "", "ends": "true"}
 	rotation := move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon}
 	big := func(f *fleet, g string) { f.groups[g].Tags = map[string]string{move.TagBudget: "100%"} }
-	unsettled := func(f *fleet, node string) { // adds a node with a pod that is not Ready
+	unreadyFor := func(f *fleet, node string, long time.Duration) { // adds a node with a pod that is not Ready
 		f.node(node, nil)
 		f.nodes[len(f.nodes)-1].Pods = func() []*corev1.Pod {
-			p := pod("web", noon)
+			p := pod("web", noon.Add(-long))
 			p.Status.Conditions[0].Status = corev1.ConditionFalse
 			return []*corev1.Pod{p}
 		}
+	}
+	unsettled := func(f *fleet, node string) { unreadyFor(f, node, 14*time.Minute) }
+	waiting := func(hash string, long time.Duration) *corev1.Pod { // a pod of web without a node
+		p := pod("web", noon)
+		p.Labels["pod-template-hash"], p.OwnerReferences[0].Name, p.Status.Conditions = hash, "web-"+hash, nil
+		p.CreationTimestamp = metav1.NewTime(noon.Add(-long))
+		return p
 	}
 	young := func(f *fleet, ready time.Duration, works bool) { // adds a node with a pod that is a minute old
 		f.node("a-2", nil).Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-ready))
@@ -195,6 +202,12 @@ func TestWhichNodesMove(t *testing.T) {
 			want: "a-1 placing, c-1 placing, b-1 held: workload"},
 		{name: "a workload that has not settled", fleet: func(f *fleet) { f.node("a-1", old, "web"); unsettled(f, "b-1") },
 			want: "a-1 held: rollout"},
+		{name: "a pod that has not been Ready for long", fleet: func(f *fleet) { f.node("a-1", old, "web"); unreadyFor(f, "b-1", 15*time.Minute) },
+			want: "a-1 placing"},
+		{name: "a pod that has not been Ready for long holds no node that moves", fleet: func(f *fleet) {
+			state(f.node("a-1", old, "web"), rotation)
+			unreadyFor(f, "b-1", 15*time.Minute)
+		}},
 		{name: "a Deployment with pods of two templates", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "ReplicaSet", "80") },
 			want: "a-1 held: rollout"},
 		{name: "an Argo Rollout with pods of two templates", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "ReplicaSet", "80"); argo(f) },
@@ -288,7 +301,15 @@ func TestWhichNodesMove(t *testing.T) {
 			f.nodes[2].Instance.Lifecycle = "Terminating"
 			big(f, "a")
 		}, want: "a-1 placing, a-2 held: first-move"},
-		{name: "a pod without a node", fleet: func(f *fleet) { f.waiting = []*corev1.Pod{pod("web", noon)}; f.node("a-1", old, "web") }, want: "a-1 held: rollout"},
+		{name: "a pod without a node", fleet: func(f *fleet) { f.waiting = []*corev1.Pod{waiting("7f", 14*time.Minute)}; f.node("a-1", old, "web") }, want: "a-1 held: rollout"},
+		{name: "a pod that has been without a node for long", fleet: func(f *fleet) {
+			f.waiting = []*corev1.Pod{waiting("7f", 15*time.Minute)}
+			f.node("a-1", old, "web")
+		}, want: "a-1 placing"},
+		{name: "a pod of another template that has been without a node for long", fleet: func(f *fleet) {
+			f.waiting = []*corev1.Pod{waiting("80", time.Hour)}
+			f.node("a-1", old, "web")
+		}, want: "a-1 held: rollout"},
 		{name: "pods wait, and a node moves", fleet: func(f *fleet) { f.pending = true; state(f.node("a-1", old), rotation) }, want: "a-1 held: pending-pods"},
 		{name: "a budget of 0 for the group of a node that moves", fleet: func(f *fleet) {
 			state(f.node("a-1", old), rotation)
@@ -303,7 +324,7 @@ func TestWhichNodesMove(t *testing.T) {
 			unsettled(f, "b-1")
 		}},
 		{name: "a workload that moves or has not settled, and AWS ends a node", fleet: func(f *fleet) {
-			f.waiting = []*corev1.Pod{pod("web", noon)}
+			f.waiting = []*corev1.Pod{waiting("7f", 14*time.Minute)}
 			f.node("a-1", ends, "web")
 			f.node("b-1", ends, "web")
 		}, want: "a-1 placing, b-1 placing"},
@@ -585,6 +606,13 @@ func TestPausesGrow(t *testing.T) {
 	now = now.Add(time.Hour)
 	r.Add("a", time.Minute, now)
 	assert.False(t, r.Lasts("a", now.Add(time.Minute)), "an hour later its refusals count no more")
+}
+
+func TestHoldNamesTheFirstNewNode(t *testing.T) {
+	f := newFleet(t)
+	f.node("a-1", map[string]string{move.Rotation: "v2"})
+	f.node("a-2", nil).Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon)
+	assert.Contains(t, f.decide(machine(t), noon).Held["a-1"].Message, `the first new node of group "a", a-2, must work`)
 }
 
 // The cost of a loop with 1,000 nodes and 20,000 pods: all reasons are on, and nine in ten nodes are outdated. The search for consolidations,

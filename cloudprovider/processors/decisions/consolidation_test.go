@@ -199,7 +199,7 @@ func TestNodeOfAConsolidationGetsNewPodsLast(t *testing.T) {
 func TestNodeWithACrashingPodMakesRoom(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")
 	crashing := running("small-pod-0", "small-set-0", "900m", "small-0")
-	crashing.Status.Conditions[0].Status = corev1.ConditionFalse
+	crashing.Status.Conditions[0].Status, crashing.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.NewTime(w.clock.Now())
 	w.put(crashing)
 	began := w.clock.Now()
 	w.untilConsolidated(func(*decision.Report) bool {
@@ -300,7 +300,7 @@ func onSpot(g *fakeaws.AutoScalingGroup) {
 func TestNoNodeComesForAPlanWithANodeThatStays(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "1500m", onSpot)
 	crashing := running("small-pod-2", "small-set-2", "1500m", "small-2")
-	crashing.Status.Conditions[0].Status = corev1.ConditionFalse
+	crashing.Status.Conditions[0].Status, crashing.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.NewTime(w.clock.Now())
 	w.put(crashing)
 	w.untilConsolidated(func(r *decision.Report) bool {
 		n := w.node(r, "small-0")

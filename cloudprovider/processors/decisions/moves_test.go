@@ -223,8 +223,10 @@ func TestOutdatedNodeThatStaysSaysWhyOnce(t *testing.T) {
 		name      string
 		pod, node map[string]string // annotations
 		failures  int
+		rollout   bool
 		want      string
 	}{
+		{name: "a rollout that is stuck", rollout: true, want: `"default/set-0" has a pod that is not Ready, or is being rolled out`},
 		{name: "a pod", pod: map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
 			want: `pod "default/pod-0" has the annotation`},
 		{name: "its annotation", node: map[string]string{"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"},
@@ -236,6 +238,9 @@ func TestOutdatedNodeThatStaysSaysWhyOnce(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w, nodes := newRotationWorld(t, "500m", func(pod *corev1.Pod) { pod.Annotations = tt.pod })
 			w.change(nodes[0], func(n *corev1.Node) { n.Annotations = tt.node })
+			if tt.rollout {
+				w.put(rolledOut(nodes[1].Name, true))
+			}
 			w.Eventually(func() string {
 				w.clock.Step(30 * time.Second)
 				w.loop()
@@ -345,14 +350,25 @@ func TestPodThatToleratesAllIsReplacedFirst(t *testing.T) {
 		"%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
 }
 
-// A window closes after the launch, or a rollout begins. The node is not drained, and that is no failure. It goes once nothing holds it.
+// rolledOut is a pod of set-0 on a node, with a template of its own while the Deployment is rolled out.
+func rolledOut(node string, now bool) *corev1.Pod {
+	pod := running("fresh", "set-0", "100m", node)
+	if now {
+		pod.Labels["pod-template-hash"], pod.OwnerReferences[0].Name = "def", "set-0-def"
+	}
+	return pod
+}
+
+// A window closes after the launch, or a rollout begins. The node is not drained, and that is no failure. It goes once nothing holds it. A try that
+// was held to its end goes on after an hour, because the next one may launch another node.
 func TestHeldMoveIsNoFailure(t *testing.T) {
 	for _, tt := range []struct {
 		hold move.Hold
 		most time.Duration // after which other moves have their turn
+		next time.Duration // until the next try
 		set  func(w *world, held bool)
 	}{
-		{move.HeldWindow, 3 * time.Minute, func(w *world, held bool) {
+		{move.HeldWindow, 3 * time.Minute, 5 * time.Minute, func(w *world, held bool) {
 			var texts []string
 			if held {
 				texts = []string{"deny 0 0 * * * 24h"}
@@ -361,21 +377,13 @@ func TestHeldMoveIsNoFailure(t *testing.T) {
 			w.machine.Windows, err = move.ParseWindows(texts)
 			require.NoError(w.T, err)
 		}},
-		{move.HeldRollout, 20 * time.Minute, func(w *world, held bool) {
-			pod := running("fresh", "set-0", "100m", "small-1")
-			if held {
-				pod.Status.Conditions[0].Status = corev1.ConditionFalse
-			}
-			w.put(pod)
+		{move.HeldRollout, 20 * time.Minute, time.Hour, func(w *world, held bool) {
+			w.put(rolledOut("small-1", held))
 		}},
-		{move.HeldRollout, 20 * time.Minute, func(w *world, held bool) { // on a node of another autoscaler
+		{move.HeldRollout, 20 * time.Minute, time.Hour, func(w *world, held bool) { // on a node of another autoscaler
 			n := w.ready("small")[1].DeepCopy()
 			n.Name, n.UID, n.Spec.ProviderID, n.Spec.Unschedulable = "beside", "beside", "aws:///eu-central-1a/i-0be51de0000000000", true
-			pod := running("fresh", "set-0", "100m", n.Name)
-			if held {
-				pod.Status.Conditions[0].Status = corev1.ConditionFalse
-			}
-			w.put(n, pod)
+			w.put(n, rolledOut(n.Name, held))
 		}},
 	} {
 		t.Run(string(tt.hold), func(t *testing.T) {
@@ -392,11 +400,11 @@ func TestHeldMoveIsNoFailure(t *testing.T) {
 					n, n.Move)
 			}
 			w.clock.Step(2 * time.Minute)
-			if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
-				t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
-			}
+			n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() })
+			assert.Truef(t, n.Move.Failures == 0 && w.evicted() == "", "move %+v, evicted %q", n.Move, w.evicted())
+			assert.InDelta(t, tt.next.Minutes(), n.Move.Retry.Sub(w.clock.Now()).Minutes(), 1)
 			tt.set(w, false)
-			w.clock.Step(10 * time.Minute)
+			w.clock.Step(tt.next + 5*time.Minute)
 			w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 			w.gone(3)
 		})
@@ -732,7 +740,7 @@ func TestNewNodeThatIsNotReadyHoldsTheNextMove(t *testing.T) {
 			w.put(running("pod-0", "set", "100m", nodes[0].Name))
 			if tt.pod {
 				starts := running("pod-1", "set", "100m", nodes[1].Name)
-				starts.Status.Conditions[0].Status = corev1.ConditionFalse
+				starts.Status.Conditions[0].Status, starts.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.Now()
 				w.put(starts)
 			}
 			w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(tt.want) })

@@ -153,11 +153,11 @@ func (m *Moves) consolidates(p *corev1.Pod) bool {
 	return m.states[m.owners[p.UID]].Reason == move.Consolidation
 }
 
-// comeFirst reports whether a pod waits for a node that the core may launch, and has not waited for longer than comesFirstFor.
+// comeFirst reports whether a pod waits for a node that the core may launch, and has not waited for longer than move.PodHoldsFor.
 func (m *Moves) comeFirst(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) bool {
 	now := m.Clock.Now()
 	return slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
-		return !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < comesFirstFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
+		return !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < move.PodHoldsFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
 	})
 }
 

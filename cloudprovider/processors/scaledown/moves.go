@@ -34,8 +34,6 @@ const (
 	mostLaunches = 2
 	// A try is postponed once something has kept the node for blockedFor, or at the latest after longestTry, so that its budget serves others.
 	blockedFor, longestTry = 2 * time.Minute, 20 * time.Minute
-	// A pod that waits comes first for comesFirstFor. One that waits longer has another problem.
-	comesFirstFor = 15 * time.Minute
 	// slowDrain is how long drains of a node may end without a failure because some of its pods went.
 	slowDrain = time.Hour
 	// unwritten is after how long a state that the cache does not show counts as lost.
@@ -139,11 +137,15 @@ func (m *Moves) lasting() (nodes []*corev1.Node) {
 	}
 	stays := func(name string) bool {
 		h, n := m.shown[name].Hold, m.nodes[name]
-		return (h == move.HeldStopped || h == move.HeldAlone) && n != nil && !beingDrained(n) && !nodemeta.ToGo(n)
+		return h.Lasts() && n != nil && !beingDrained(n) && !nodemeta.ToGo(n)
 	}
 	maps.DeleteFunc(m.staying, func(name string, _ time.Time) bool { return !stays(name) })
-	for name := range m.shown {
-		if stays(name) && m.lasts(m.staying, name, blockedFor) {
+	for name, h := range m.shown {
+		limit := blockedFor
+		if h.Hold == move.HeldRollout { // most rollouts end
+			limit = move.PodHoldsFor
+		}
+		if stays(name) && m.lasts(m.staying, name, limit) {
 			nodes = append(nodes, m.nodes[name])
 		}
 	}
@@ -306,7 +308,9 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		case held: // by something else than its pods
 			// Pods may take longer to start than other things may hold a node. Deployments would be restarted again.
 			over := h.Hold != move.HeldRollout && m.lasts(m.holding, name, blockedFor) || late
-			if over && now.Sub(s.Restarted) >= move.RestartTime {
+			if over = over && now.Sub(s.Restarted) >= move.RestartTime; over && late && s.Launches > 0 { // the next try may launch another node
+				m.waits(name, s.InVain(now))
+			} else if over {
 				m.rest(name)
 			}
 		case stuck != "": // a node of another group would come in vain, and go again, without end

@@ -35,7 +35,7 @@ func TestPodsComeFirstForWhichTheCoreMayLaunch(t *testing.T) {
 	}{
 		{"any pod", func(*corev1.Pod) {}, true, true},
 		{"a pod that has waited for long", func(pod *corev1.Pod) {
-			pod.CreationTimestamp = metav1.NewTime(start.Add(-comesFirstFor))
+			pod.CreationTimestamp = metav1.NewTime(start.Add(-move.PodHoldsFor))
 		}, true, false},
 		{"a pod that no group helps", func(pod *corev1.Pod) { pod.UID = "hopeless" }, true, false},
 		{"a pod of a DaemonSet", func(pod *corev1.Pod) {
