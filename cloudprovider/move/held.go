@@ -32,7 +32,7 @@ const (
 	HeldStarting Hold = "starting"     // nodes of its group, or of that of its new node, start
 )
 
-// PodHoldsFor is how long a pod that waits, or is not Ready, holds moves. One that takes longer has another problem.
+// PodHoldsFor is how long a pod that waits, or does not run, holds moves. One that takes longer has another problem.
 const PodHoldsFor = 15 * time.Minute
 
 // Lasts reports whether it may hold until somebody does something. A rollout may be paused or stuck.
@@ -131,8 +131,13 @@ func (r *round) groupProven(group string) bool {
 	return proven
 }
 
-// unsettled says which workload of the node has a pod that is not Ready, and not for PodHoldsFor yet, or is a Deployment with pods of two templates,
-// wherever they are. It also holds moves that have begun, before their drain, because a rollout may begin while their new node starts.
+// stopped reports whether the pod waits for a node, or one of its containers does not run.
+func stopped(pod *corev1.Pod) bool {
+	return pod.Spec.NodeName == "" || slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running == nil })
+}
+
+// unsettled says which workload of the node has a pod that is not Ready, or is a Deployment with pods of two templates, wherever they are. A pod that
+// does not run counts for PodHoldsFor. One that runs may copy data, and counts until it is Ready. It also holds moves that have begun, before their drain, because a rollout may begin while their new node starts.
 func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
 		r.unready = map[string]bool{}
@@ -147,8 +152,8 @@ func (r *round) unsettled(n Node) (Hold, string) {
 				continue
 			}
 			ready := cmp.Or(podutil.GetPodReadyCondition(pod.Status), &corev1.PodCondition{LastTransitionTime: pod.CreationTimestamp})
-			slow := r.now.Sub(ready.LastTransitionTime.Time) >= PodHoldsFor
-			if ready.Status != corev1.ConditionTrue && !slow || hash != "" && cmp.Or(templates[of], hash) != hash {
+			stuck := stopped(pod) && r.now.Sub(ready.LastTransitionTime.Time) >= PodHoldsFor
+			if ready.Status != corev1.ConditionTrue && !stuck || hash != "" && cmp.Or(templates[of], hash) != hash {
 				r.unready[of] = true
 			}
 			templates[of] = cmp.Or(hash, templates[of])

@@ -120,19 +120,20 @@ func TestWhichNodesMove(t *testing.T) {
 	ends := map[string]string{move.Rotation: "", "ends": "true"}
 	rotation := move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon}
 	big := func(f *fleet, g string) { f.groups[g].Tags = map[string]string{move.TagBudget: "100%"} }
-	unreadyFor := func(f *fleet, node string, long time.Duration) { // adds a node with a pod that is not Ready
+	unreadyFor := func(f *fleet, node string, long time.Duration, is corev1.ContainerState) { // adds a node with a pod that is not Ready
 		f.node(node, nil)
 		f.nodes[len(f.nodes)-1].Pods = func() []*corev1.Pod {
 			p := pod("web", noon.Add(-long))
-			p.Status.Conditions[0].Status = corev1.ConditionFalse
+			p.Status.Conditions[0].Status, p.Status.ContainerStatuses = corev1.ConditionFalse, []corev1.ContainerStatus{{State: is}}
 			return []*corev1.Pod{p}
 		}
 	}
-	unsettled := func(f *fleet, node string) { unreadyFor(f, node, 14*time.Minute) }
+	var crashed corev1.ContainerState
+	unsettled := func(f *fleet, node string) { unreadyFor(f, node, 14*time.Minute, crashed) }
 	waiting := func(hash string, long time.Duration) *corev1.Pod { // a pod of web without a node
 		p := pod("web", noon)
 		p.Labels["pod-template-hash"], p.OwnerReferences[0].Name, p.Status.Conditions = hash, "web-"+hash, nil
-		p.CreationTimestamp = metav1.NewTime(noon.Add(-long))
+		p.CreationTimestamp, p.Spec.NodeName = metav1.NewTime(noon.Add(-long)), ""
 		return p
 	}
 	young := func(f *fleet, ready time.Duration, works bool) { // adds a node with a pod that is a minute old
@@ -202,11 +203,15 @@ func TestWhichNodesMove(t *testing.T) {
 			want: "a-1 placing, c-1 placing, b-1 held: workload"},
 		{name: "a workload that has not settled", fleet: func(f *fleet) { f.node("a-1", old, "web"); unsettled(f, "b-1") },
 			want: "a-1 held: rollout"},
-		{name: "a pod that has not been Ready for long", fleet: func(f *fleet) { f.node("a-1", old, "web"); unreadyFor(f, "b-1", 15*time.Minute) },
+		{name: "a pod that has not run for long", fleet: func(f *fleet) { f.node("a-1", old, "web"); unreadyFor(f, "b-1", 15*time.Minute, crashed) },
 			want: "a-1 placing"},
-		{name: "a pod that has not been Ready for long holds no node that moves", fleet: func(f *fleet) {
+		{name: "a pod that runs and copies data for long", fleet: func(f *fleet) {
+			f.node("a-1", old, "web")
+			unreadyFor(f, "b-1", time.Hour, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}})
+		}, want: "a-1 held: rollout"},
+		{name: "a pod that has not run for long holds no node that moves", fleet: func(f *fleet) {
 			state(f.node("a-1", old, "web"), rotation)
-			unreadyFor(f, "b-1", 15*time.Minute)
+			unreadyFor(f, "b-1", 15*time.Minute, crashed)
 		}},
 		{name: "a Deployment with pods of two templates", fleet: func(f *fleet) { f.node("a-1", old, "web"); revision(f, "ReplicaSet", "80") },
 			want: "a-1 held: rollout"},

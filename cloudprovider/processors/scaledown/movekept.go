@@ -39,7 +39,9 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	refused := s.Launches > 0 && m.refused(s.Replacement) && !m.coming(ctx, s.Replacement)
 	booked := noPlace && !s.IgnoresWishes && bookedOn(ctx, name)
 	switch {
-	case !moves, k.Reason == simulator.NodeGroupMaxDeletionCountReached: // sharedMinimum keeps it until AWS can terminate again
+	case !moves:
+	case k.Reason == simulator.NodeGroupMaxDeletionCountReached: // sharedMinimum keeps it until AWS can terminate again
+		delete(m.blocked, name)
 	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !refused:
 		m.postpone(name) // its node has come in vain
 	case noPlace && consolidates && (m.roomless[name] || refused || booked): // no room at this price is no failure

@@ -308,9 +308,11 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		case held: // by something else than its pods
 			// Pods may take longer to start than other things may hold a node. Deployments would be restarted again.
 			over := h.Hold != move.HeldRollout && m.lasts(m.holding, name, blockedFor) || late
-			if over = over && now.Sub(s.Restarted) >= move.RestartTime; over && late && s.Launches > 0 { // the next try may launch another node
+			switch {
+			case !over || now.Sub(s.Restarted) < move.RestartTime:
+			case h.Hold == move.HeldRollout && s.Launches > 0 && s.Reason != move.Repair && !s.Ends: // the next try may launch another node
 				m.waits(name, s.InVain(now))
-			} else if over {
+			default:
 				m.rest(name)
 			}
 		case stuck != "": // a node of another group would come in vain, and go again, without end
