@@ -413,15 +413,15 @@ func TestNoSequenceBreaksRule(t *testing.T) {
 						continue
 					}
 					spare = before.copy()
-					end := w
+					var longer *world
 					if len(path) < tt.length {
-						end = w.copy()
+						longer = w.copy()
 					}
-					end.agree()
-					if end.broken != "" {
-						t.Errorf("%s: %s", said(path), end.broken)
-					} else if len(path) < tt.length {
-						extend(w, path)
+					w.agree()
+					if w.broken != "" {
+						t.Errorf("%s: %s", said(path), w.broken)
+					} else if longer != nil {
+						extend(longer, path)
 					}
 				}
 			}
