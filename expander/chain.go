@@ -70,10 +70,12 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 }
 
 // Balances reports whether another group may grow in the place of the one chosen last. The plan of least-cost leaves out groups that pods
-// prefer less. Pods that must share a zone would fit in any before the first of them runs.
+// prefer less. Pods that must share a zone would fit in any before the first of them runs. A group of a lower priority waits until the chosen one
+// is full.
 func (c *Chain) Balances(chosen, other string) bool {
+	lower := c.priority != nil && c.priority.leftOut[other]
 	return c.last == nil || chosen != c.last.NodeGroup.Id() ||
-		slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == other }) &&
+		!lower && slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == other }) &&
 			len(leastcost.NearEachOther(c.last.Pods, true)) == 0
 }
 
@@ -98,6 +100,9 @@ func (c *Chain) Priorities() *apiv1.ConfigMap {
 // best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges
 // even a single option, because nothing else says why it was chosen.
 func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (*coreexpander.Option, func(string) string) {
+	if c.priority != nil {
+		c.priority.leftOut = nil // the steps before it may leave one option
+	}
 	judged := false
 	var judgements []func(nodeGroup string) string
 	all := func(nodeGroup string) (text string) {

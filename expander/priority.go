@@ -22,6 +22,7 @@ type priority struct {
 	core       coreexpander.Filter
 	configMaps corelisters.ConfigMapNamespaceLister // the core reads them, too
 	groupName  func(nodeGroupID string) string
+	leftOut    map[string]bool // node groups of a lower priority than the last options kept
 }
 
 // newPriority makes the core's expander as the core does. Its config maps are read for as long as the process runs.
@@ -50,9 +51,12 @@ func (p *priority) BestOptions(options []coreexpander.Option, nodeInfos map[stri
 		best[option.NodeGroup.(named).position] = true
 	}
 	var list []coreexpander.Option
+	p.leftOut = map[string]bool{}
 	for i, option := range options {
 		if best[i] {
 			list = append(list, option)
+		} else {
+			p.leftOut[option.NodeGroup.Id()] = true
 		}
 	}
 	return list

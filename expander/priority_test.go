@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corepriority "k8s.io/autoscaler/cluster-autoscaler/expander/priority"
 	"k8s.io/client-go/kubernetes"
@@ -148,6 +149,30 @@ func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
 	assert.Truef(t, len(got) == 3 && got[1].NodeGroup.Id() == "web/a", "options kept = %+v, want all three", got)
 	assert.Nil(t, warnings(recorder), "events")
 	assert.Nil(t, filter.BestOptions(nil, nil), "options kept of none")
+}
+
+func TestLowerPriorityIsNotBalancedWithTheHighest(t *testing.T) {
+	for priorities, want := range map[string][2]bool{ // whether b and c may grow for a
+		`{50: [web/a], 10: [.*]}`:        {false, false},
+		`{50: [web/a]}`:                  {false, false},
+		`{50: [web/a, web/c], 10: [.*]}`: {false, true},
+		`{50: [^web$]}`:                  {true, true},
+		`{50: [^db$]}`:                   {true, true}, // all are kept
+	} {
+		client := serving(t, map[string]string{corepriority.ConfigMapKey: priorities})
+		chain, err := parsed("priority", Config{Namespace: namespace, GroupName: groupOf, KubeClient: client,
+			Clients: &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}}})
+		require.NoError(t, err)
+		eventually(t, func() bool { return chain.Priorities() != nil })
+		list := offer("web/a", "web/b", "web/c")
+		for i := range list {
+			list[i].SimilarNodeGroups = []cloudprovider.NodeGroup{&group{id: "web/a"}, &group{id: "web/b"}, &group{id: "web/c"}}
+		}
+		require.Equal(t, "web/a", chain.BestOption(list, nil).NodeGroup.Id(), priorities)
+		assert.Equal(t, want, [2]bool{chain.Balances("web/a", "web/b"), chain.Balances("web/a", "web/c")}, priorities)
+		chain.BestOption(list[:1], nil)
+		assert.True(t, chain.Balances("web/a", "web/b"), "the choice before counts no more")
+	}
 }
 
 // The patterns know a zone's group by its name. Before the config map is read, the first by name is chosen.
