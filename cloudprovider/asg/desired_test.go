@@ -252,7 +252,7 @@ func TestWithdrawalNeverRaisesForeignLowering(t *testing.T) {
 
 func TestLoweringThatTerminatesCountsAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 3, 10)).running()
+	w := newWorldWith(t, func(d *fakeaws.Delays) { d.Terminate = ms(20000) }, scalingGroup("a", 0, 3, 10)).running()
 	w.setDesired(2)
 	w.refresh()
 	assert.Equal(t, 2, w.group("a").DesiredCapacity, "desired capacity: the reading shows an instance leave")

@@ -246,41 +246,47 @@ func TestEndingProcessFinishesOnlyTheCallUnderWay(t *testing.T) {
 }
 
 func TestZonesUnderWayShareOneReading(t *testing.T) {
-	w := newZonalWorld(t, divided("a", 0, 3, 12))
-	w.aws.ResetCalls()
-	w.start("a", "us-west-2a", 2)
-	w.start("a", "us-west-2b", 1)
-	booked := map[string]int{"a": 3, "b": 2, "c": 1}
-	assert.Equal(t, booked, w.sizes(), "sizes")
-	assert.Equal(t, 2, w.view("a").Booked, "booked in a")
-	w.answered()
-	assert.Empty(t, cmp.Diff(booked, w.sizes()), "sizes after the answer (-want +got)")
-	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 2}, w.aws.Calls()), "calls (-want +got)")
-	w.wantCounted("a", 6, 0, 0)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newZonalWorld(t, divided("a", 0, 3, 12))
+		w.aws.ResetCalls()
+		w.start("a", "us-west-2a", 2)
+		w.start("a", "us-west-2b", 1)
+		booked := map[string]int{"a": 3, "b": 2, "c": 1}
+		assert.Equal(t, booked, w.sizes(), "sizes")
+		assert.Equal(t, 2, w.view("a").Booked, "booked in a")
+		w.answered()
+		assert.Empty(t, cmp.Diff(booked, w.sizes()), "sizes after the answer (-want +got)")
+		assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 2}, w.aws.Calls()), "calls (-want +got)")
+		w.wantCounted("a", 6, 0, 0)
+	})
 }
 
 // AWS shows the new desired capacity of a launch that it has not answered, and lists its instances later.
 func TestUnlistedLaunchCountsOnceInItsZone(t *testing.T) {
-	w, asked, release := held(t, []string{"a"}, divided("a", 0, 3, 12))
-	var grown atomic.Int32
-	w.calls.edit = func(g *types.AutoScalingGroup) { g.DesiredCapacity = aws.Int32(*g.DesiredCapacity + grown.Load()) }
-	w.running()
-	w.start("a", "us-west-2a", 2)
-	w.start("a", "us-west-2b", 1)
-	<-asked
-	<-asked
-	for n := range int32(4) {
-		grown.Store(n)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, asked, release := held(t, []string{"a"}, divided("a", 0, 3, 12))
+		var grown atomic.Int32
+		w.calls.edit = func(g *types.AutoScalingGroup) { g.DesiredCapacity = aws.Int32(*g.DesiredCapacity + grown.Load()) }
+		w.running()
+		w.start("a", "us-west-2a", 2)
+		w.start("a", "us-west-2b", 1)
+		<-asked
+		<-asked
+		for n := range int32(4) {
+			grown.Store(n)
+			w.refresh()
+			assert.Emptyf(t, cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 1}, w.sizes()), "sizes after the desired capacity grew by %d (-want +got)", n)
+			w.wantCounted("a", 6, 3, 0)
+		}
+		grown.Store(5)
 		w.refresh()
-		assert.Emptyf(t, cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 1}, w.sizes()), "sizes after the desired capacity grew by %d (-want +got)", n)
-		w.wantCounted("a", 6, 3, 0)
-	}
-	grown.Store(5)
-	w.refresh()
-	w.wantCounted("a", 8, 3, 0) // another writer wants two more
-	grown.Store(0)
-	release()
-	w.answered()
+		w.wantCounted("a", 8, 3, 0) // another writer wants two more
+		grown.Store(0)
+		release()
+		w.answered()
+	})
 }
 
 // AWS shows the new desired capacity of a launch that fails then.

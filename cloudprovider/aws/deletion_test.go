@@ -38,7 +38,8 @@ func (w world) deleteAtOnce(id string, nodes []*corev1.Node) (failed int) {
 
 func TestNodesDeletedWithinAMomentGoByFewCalls(t *testing.T) {
 	for _, tt := range []struct{ nodes, calls int }{{30, 1}, {300, 3}} {
-		w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, tt.nodes, tt.nodes, nil), awsworld.Group("b", "m5.large", 0, 1, 1, nil))
+		w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, tt.nodes, tt.nodes, nil), awsworld.Group("b", "m5.large", 0, 1, 1, nil)).
+			restartedWith(func(_ *asg.Options, o *aws.Options) { o.GatherDeletions = 2 * time.Second })
 		assert.Zerof(t, w.deleteAtOnce("a", w.Nodes("a")), "of %d deletions failed", tt.nodes)
 		assert.Equalf(t, tt.calls, w.AWS.Calls()[terminateCall], "calls for %d nodes", tt.nodes)
 		w.desires("a", 0)

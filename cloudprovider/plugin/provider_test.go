@@ -207,9 +207,9 @@ func TestRefusedLaunchIsShownAsFailedInstances(t *testing.T) {
 // An error would have the core unmark the node, and pods would come to an instance that ends.
 func TestLateDeletionIsNoError(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, nil))
-	p := serve(t, w, time.Second)
+	p := serve(t, w, 3*time.Second)
 	node := w.Nodes("web")[0]
-	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Latency: fakeaws.Duration(2 * time.Second)})
+	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Latency: fakeaws.Duration(4 * time.Second)})
 	assert.NoError(t, p.group(t, "web").DeleteNodes([]*corev1.Node{node}), "deletion")
 	p.stop() // waits for the deletion
 	state, _ := w.AWS.Group("web")

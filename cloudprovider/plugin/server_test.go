@@ -205,7 +205,7 @@ func TestServerListensBeforeItCanAnswer(t *testing.T) {
 
 // The core's client of the expander has no certificate to show.
 func TestCallerWithoutCertificateMayOnlyAskTheExpander(t *testing.T) {
-	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), time.Second)
+	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
 	conn := p.dial(t)
 	assert.Equal(t, codes.Unauthenticated, status.Code(call(t, conn, gpuLabel)), "a call of the provider")
 	assert.NoError(t, call(t, conn, bestOptions), "a call of the expander")

@@ -161,7 +161,7 @@ func TestMoveGetsTheNodeThatWasLaunchedForIt(t *testing.T) {
 	w.untilDesired(4)
 	w.book("1500m")
 	w.join(w.ready("small")[3])
-	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.untilMove(goes)
 	w.gone(3)
 	assert.Equal(t, "pod-0", w.evicted())
 }
@@ -195,7 +195,7 @@ func TestNoRemovalBeginsInTheLoopInWhichARequestFindsRoom(t *testing.T) {
 		w, _ := newRotationWorld(t, "500m")
 		w.machine.Reasons = []move.Reason{outdated{repair: true, why: move.Why{IgnoresWishes: true}}}
 		w.put(request)
-		w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+		w.untilMove(goes)
 		w.gone(2)
 	})
 }

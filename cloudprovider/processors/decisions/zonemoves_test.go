@@ -227,7 +227,7 @@ func TestNewNodeIsAwaitedAfterItsGroupWasDividedOrMerged(t *testing.T) {
 			added := slices.DeleteFunc(w.zoneNodes(), func(n *corev1.Node) bool { return w.Provider.NodeGroupName(n) == "small" })
 			require.Len(t, added, 1, "new nodes")
 			w.join(added...)
-			moved := w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+			moved := w.untilMove(goes)
 			assert.Equal(t, 0, moved.Move.Failures, "failures of the move")
 		})
 	}

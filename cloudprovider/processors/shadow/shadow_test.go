@@ -43,8 +43,8 @@ func newWorld(t *testing.T, desired int, more ...fakeaws.AutoScalingGroup) world
 	more = append(more, awsworld.Group("a", "m5.large", 0, desired, 9, nil), awsworld.Group("b", "g4dn.xlarge", 0, 0, 9, nil))
 	w := awsworld.NewAWS(t, nil, more...).RestartedWith(
 		func(o *asg.Options, _ *aws.Options) {
-			if desired == 0 { // else readings in the background show the nodes
-				o.Clock = c
+			if desired == 0 { // the test reads, else readings in the background show the nodes
+				o.Clock, o.RefreshInterval, o.MotionInterval = c, time.Hour, time.Hour
 			}
 		})
 	if desired > 0 {

@@ -76,9 +76,10 @@ func TestPortIsTheAutoscalers(t *testing.T) {
 // The limiter of the client makes no words of its own out of a call that was cut off.
 func TestSilentAPIServerIsNamed(t *testing.T) {
 	url := loopback.Silent(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	kubeconfig := loopback.Kubeconfig(t, url)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	_, err := Read(ctx, Options{Kubeconfig: loopback.Kubeconfig(t, url)})
+	_, err := Read(ctx, Options{Kubeconfig: kubeconfig})
 	assert.ErrorContains(t, err, `read lease cluster-autoscaler: Get "`+url)
 }
 

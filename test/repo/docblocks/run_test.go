@@ -187,7 +187,7 @@ func newReader(t *testing.T) *reader {
 	r.env = append(os.Environ(), "PATH="+r.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+r.cluster.Kubeconfig(),
 		"XDG_DATA_HOME="+r.bin, "KUBECACHEDIR="+r.bin, "HELM_CACHE_HOME="+r.bin, "HELM_CONFIG_HOME="+r.bin, "HELM_DATA_HOME="+r.bin,
 		"AWS_ENDPOINT_URL="+r.aws.URL(), "AWS_REGION="+r.aws.Region(), "AWS_ACCESS_KEY_ID=reader", "AWS_SECRET_ACCESS_KEY=secret",
-		"AWS_EC2_METADATA_DISABLED=true", "GORACE=exitcode=0")
+		"AWS_EC2_METADATA_DISABLED=true", "GORACE=exitcode=0 atexit_sleep_ms=0")
 	return r
 }
 
