@@ -642,8 +642,9 @@ func TestPodThatComesToADrainedNodeIsNotLost(t *testing.T) {
 				w.gone(2)
 				return
 			}
-			n := w.untilMove(func(n decision.Node) bool { return n.Move.Failures == 1 })
-			assert.Contains(t, n.Reason.Message+n.Reason.Remedy, `pod default/late came while it was drained`)
+			w.untilMove(func(n decision.Node) bool { // the loop that sees the failure may come after the look at the nodes
+				return n.Move.Failures == 1 && strings.Contains(n.Reason.Message+n.Reason.Remedy, `pod default/late came while it was drained`)
+			})
 			assert.Truef(t, w.evicted() == "pod-0" && w.desired() == 3, "evicted %q, %d are desired", w.evicted(), w.desired())
 		})
 	}

@@ -92,7 +92,7 @@ func readExample(t *testing.T) example {
 	text, err := os.ReadFile(filepath.Join(exampleDir, "main.tf"))
 	require.NoError(t, err)
 	cluster := variables["data"].(map[string]any)["aws_eks_cluster"].(map[string]any)["this"].(map[string]any)
-	known := map[string]any{"endpoint": cluster["endpoint"], "certificate_authority": cluster["certificate_authority"],
+	known := map[string]any{"version": cluster["version"], "endpoint": cluster["endpoint"], "certificate_authority": cluster["certificate_authority"],
 		"kubernetes_network_config": cluster["kubernetes_network_config"],
 		"identity":                  []any{map[string]any{"oidc": []any{map[string]any{"issuer": "https://" + exampleOIDC}}}}}
 	blocks, err := blocksOf(string(text), map[string]any{

@@ -23,6 +23,7 @@ const cluster = "eksworkshop"
 var variables = map[string]any{
 	"var": map[string]any{"cluster_name": cluster},
 	"data": map[string]any{"aws_eks_cluster": map[string]any{"this": map[string]any{
+		"version":                   "1.35",
 		"endpoint":                  "https://example.eks.amazonaws.com",
 		"certificate_authority":     []any{map[string]any{"data": "LS0t"}},
 		"kubernetes_network_config": []any{map[string]any{"service_ipv4_cidr": "10.100.0.0/16", "service_ipv6_cidr": nil}},
