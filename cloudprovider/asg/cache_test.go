@@ -265,14 +265,33 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	assert.Empty(t, w.group("sound").Problems, "problems of the sound group")
 }
 
+// aMinuteLater reads the groups and what they launch from, a minute later.
+func (w *world) aMinuteLater() {
+	w.t.Helper()
+	time.Sleep(time.Minute)
+	w.refresh()
+	asg.Resolve(w.cache, w.t.Context())
+}
+
+// wantTypes checks what the group launches. Nil is that nothing is known of it.
+func wantTypes(t *testing.T, g *group.Group, want []launchspec.Type) {
+	t.Helper()
+	if want == nil {
+		assert.Nil(t, g.LaunchSpec, "what it launches")
+		return
+	}
+	require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
+	assert.Equal(t, want, g.LaunchSpec.Types, "types")
+}
+
 // Other endpoints may know launch templates by their names alone: the Cluster Autoscaler asks for no ID.
 func TestTemplateUnknownByItsIDIsReadByItsName(t *testing.T) {
 	t.Parallel()
 	first := fakeaws.LaunchTemplate{ID: "lt-0", Name: "another", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "c5.large"}}}
 	for _, tt := range []struct {
 		name string
-		code string // of the answer to an ID, which lists the other template first if this is empty
-		want []launchspec.Type
+		code string            // of the answer to an ID, which lists the other template first if this is empty
+		want []launchspec.Type // nil where it is not asked for by its name
 	}{
 		{name: "all are listed", want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "not found", code: "InvalidLaunchTemplateId.NotFound", want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
@@ -288,13 +307,7 @@ func TestTemplateUnknownByItsIDIsReadByItsName(t *testing.T) {
 			if tt.code != "" {
 				w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Params: map[string]string{"LaunchTemplateId": "*"}, Code: tt.code})
 			}
-			g := w.started().group("a")
-			if tt.want == nil { // it is not asked for by its name
-				assert.Nil(t, g.LaunchSpec, "what it launches")
-				return
-			}
-			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
-			assert.Equal(t, tt.want, g.LaunchSpec.Types, "types")
+			wantTypes(t, w.started().group("a"), tt.want)
 		}))
 	}
 }
@@ -307,16 +320,12 @@ func TestTemplateMadeAnewUnderItsNameIsAnother(t *testing.T) {
 		w.started()
 		const minutes = 60
 		for range minutes {
-			time.Sleep(time.Minute)
-			w.refresh()
-			asg.Resolve(w.cache, t.Context())
+			w.aMinuteLater()
 			require.Truef(t, w.group("a").Blocked() && w.group("a").LaunchSpec == nil, "launches %+v", w.group("a").LaunchSpec)
 		}
 		w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Params: map[string]string{"LaunchTemplateName": "*"}, Code: "Throttling"})
 		for range minutes {
-			time.Sleep(time.Minute)
-			w.refresh()
-			asg.Resolve(w.cache, t.Context())
+			w.aMinuteLater()
 			require.True(t, w.group("a").Blocked(), "blocked while the question by the name is throttled")
 		}
 		calls := w.aws.Calls()["DescribeLaunchTemplateVersions"] / 2
@@ -506,9 +515,7 @@ func TestPolicyTypes(t *testing.T) {
 			}
 			w.started()
 			for range tt.again {
-				time.Sleep(time.Minute)
-				w.refresh()
-				asg.Resolve(w.cache, t.Context())
+				w.aMinuteLater()
 			}
 			g := w.group("g")
 			if gone := strings.HasPrefix(tt.unread, "InvalidLaunchTemplate"); tt.unread != "" {
@@ -518,12 +525,7 @@ func TestPolicyTypes(t *testing.T) {
 					"problem %+v", g.Problems[0])
 				assert.Equalf(t, slices.Contains([]string{"Throttling", "InternalError", "AuthFailure"}, tt.unread), strings.HasPrefix(g.Problems[0].Remedy, "wait: "), "remedy %q", g.Problems[0].Remedy)
 			}
-			if tt.want == nil {
-				assert.Nil(t, g.LaunchSpec, "what it launches")
-				return
-			}
-			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
-			assert.Equal(t, tt.want, g.LaunchSpec.Types, "types")
+			wantTypes(t, g, tt.want)
 		}))
 	}
 }

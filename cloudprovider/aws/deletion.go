@@ -23,8 +23,7 @@ const gatherFor = 200 * time.Millisecond
 
 // volumesShown is two statuses of a kubelet (nodeStatusUpdateFrequency). The next one says that it has unmounted a volume. Otherwise the
 // volume stays attached for 6 minutes after its node is gone (ReconcilerMaxWaitForUnmountDuration, both of Kubernetes 1.35).
-// leaveTime is how long load balancers may send through the node after the core's taint, as after an interruption's.
-const removalPoll, volumesShown, leaveTime = 200 * time.Millisecond, 20 * time.Second, 20 * time.Second
+const removalPoll, volumesShown = 200 * time.Millisecond, 20 * time.Second
 
 func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string) error {
 	err := p.cache.Terminate(ctx, name, ids)

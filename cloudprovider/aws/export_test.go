@@ -30,7 +30,6 @@ const (
 const (
 	RemovalPoll  = removalPoll
 	VolumesShown = volumesShown
-	LeaveTime    = leaveTime
 )
 
 // Types that tests look at alone.

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -221,5 +222,5 @@ func (r *registeredNodes) inUse(node *corev1.Node, ports bool, at time.Time) boo
 		return false
 	}
 	since, _ := taints.GetToBeDeletedTime(now)
-	return len(now.Status.VolumesInUse) > 0 || ports && since != nil && at.Sub(*since) < leaveTime
+	return len(now.Status.VolumesInUse) > 0 || ports && since != nil && at.Sub(*since) < interruption.LeaveTime
 }

@@ -29,6 +29,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -259,7 +260,7 @@ func TestDrainedNodeIsKeptUntilItsVolumesAreReleased(t *testing.T) {
 // Load balancers leave a node out when they see the core's taint, and send to it for some seconds more. To them, every node has the ports of
 // Services.
 func TestNodeIsKeptUntilLoadBalancersSendNoMoreToIt(t *testing.T) {
-	const most, moment = aws.LeaveTime, aws.RemovalPoll
+	const most, moment = interruption.LeaveTime, aws.RemovalPoll
 	service := func(nodePorts ...int32) (spec corev1.ServiceSpec) {
 		for _, port := range nodePorts {
 			spec.Ports = append(spec.Ports, corev1.ServicePort{Port: 80, NodePort: port})

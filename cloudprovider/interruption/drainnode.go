@@ -268,7 +268,7 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		until := c.drainBy().Sub(h.Clock.Now())
 		wait := min(bindTime-h.Clock.Since(now), until-terminateReserve)
 		if c.Kind != event.StateChange { // an instance that ends serves nobody
-			wait = max(wait, min(leaveTime-h.Clock.Since(left), until-podsReadyReserve))
+			wait = max(wait, min(LeaveTime-h.Clock.Since(left), until-podsReadyReserve))
 		}
 		if wait > 0 {
 			sleep(ctx, h.Clock, wait)
@@ -304,9 +304,9 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 const (
 	// Up to bindTime after the cordon, kube-scheduler may still bind a pod to the node, because it had chosen the node before.
 	bindTime = time.Second
-	// leaveTime is how long load balancers may take until they send no more through the node. An ALB took 17 s
+	// LeaveTime is how long load balancers may take until they send no more through the node. An ALB took 17 s
 	// (aws-load-balancer-controller, issue 2366).
-	leaveTime = 20 * time.Second
+	LeaveTime = 20 * time.Second
 )
 
 func (h *Handler) plan(j *job) drain.Plan {

@@ -137,7 +137,8 @@ func stopped(pod *corev1.Pod) bool {
 }
 
 // unsettled says which workload of the node has a pod that is not Ready, or is a Deployment with pods of two templates, wherever they are. A pod that
-// does not run counts for PodHoldsFor. One that runs may copy data, and counts until it is Ready. It also holds moves that have begun, before their drain, because a rollout may begin while their new node starts.
+// does not run counts for PodHoldsFor. One that runs may copy data, and counts until it is Ready. It also holds moves that have begun, before their
+// drain, because a rollout may begin while their new node starts.
 func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
 		r.unready = map[string]bool{}

@@ -310,8 +310,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			over := h.Hold != move.HeldRollout && m.lasts(m.holding, name, blockedFor) || late
 			switch {
 			case !over || now.Sub(s.Restarted) < move.RestartTime:
-			case h.Hold == move.HeldRollout && s.Launches > 0 && s.Reason != move.Repair && !s.Ends: // the next try may launch another node
-				m.waits(name, s.InVain(now))
+			case h.Hold == move.HeldRollout && s.Launches > 0: // the next try may launch another node
+				m.inVain(name)
 			default:
 				m.rest(name)
 			}
@@ -433,6 +433,16 @@ func (m *Moves) hold(node string, h move.Hold, message string) {
 // rest ends a try that was held back for too long.
 func (m *Moves) rest(node string) { m.waits(node, m.states[node].Held(m.Clock.Now())) }
 
+// inVain ends a try that was of no use, and whose repetition may launch or drain in vain. A broken node, and AWS, do not wait for an hour.
+func (m *Moves) inVain(node string) {
+	s := m.states[node]
+	if s.Reason == move.Repair || s.Ends {
+		m.rest(node)
+		return
+	}
+	m.waits(node, s.InVain(m.Clock.Now()))
+}
+
 // postpone ends a try that could not begin.
 func (m *Moves) postpone(node string) {
 	delete(m.placeless, node)
@@ -522,11 +532,7 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 		m.rest(node)
 	case moves && result.ResultType == scaledownstatus.NodeDeleteErrorFailedToDelete && m.nodes[node] != nil &&
 		m.Provider.FailsToEnd(m.nodes[node], longestTry):
-		if s.Reason == move.Repair || s.Ends { // the node or AWS does not wait for an hour
-			m.rest(node)
-			return
-		}
-		m.waits(node, s.InVain(m.Clock.Now()))
+		m.inVain(node)
 	case moves:
 		delete(m.slow, node)
 		m.waits(node, s.Failed(m.Clock.Now()))
