@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -39,12 +40,25 @@ func (w world) increaseAtOnce(counts map[string]int) map[string]error {
 
 func TestZoneGroupsGrowInParallel(t *testing.T) {
 	g := &gate{asked: make(chan struct{}, 3), open: make(chan struct{})}
+	now := clocktesting.NewFakeClock(time.Now())
 	w := newAWS(t, atOnce, awsworld.Divided("web", "m5.large", 0, 0, 20)).restartedWith(func(o *asg.Options, p *aws.Options) {
 		g.zonally(o, p)
-		o.MotionInterval = time.Hour
+		o.MotionInterval, o.Clock = time.Hour, now
 	})
 	w.AWS.ResetCalls()
 	go g.opensFor(t, 3)
+	go func() { // the pause in which one call gathers the zones ends once all of them are asked for
+		for open := false; !open; {
+			if w.Cache.Snapshot().Group("web").Booked == 6 {
+				now.Step(20 * time.Millisecond)
+			}
+			select {
+			case <-g.open:
+				open = true
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
 	for id, err := range w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 1}) {
 		assert.NoErrorf(t, err, "%s", id)
 	}

@@ -192,7 +192,7 @@ func TestHookIsCompletedAfterItsMessageIsGone(t *testing.T) {
 
 // AWS throttles a call for each.
 func TestHooksOfManyInstancesShareTheirReadings(t *testing.T) {
-	const instances = 90 // the fake API server watches a hundred at once
+	const instances = 90
 	for name, end := range map[string]func(t *testing.T, w *world){
 		"ended by us": func(t *testing.T, w *world) {
 			require.NoError(t, w.cache.Terminate(t.Context(), "spot", w.inService()))

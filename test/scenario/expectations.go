@@ -260,29 +260,31 @@ type condition func(ctx context.Context) (holds bool, saw string, err error)
 // errWaited is the error of an expectation that was looked at in vain. No other error says that it does not hold.
 var errWaited = errors.New("waited")
 
-// eventually waits until the condition holds. The error has the last observation.
+// lookLimit is how long one look at a condition may take on a busy machine.
+const lookLimit = 10 * time.Second
+
+// eventually waits until the condition holds. A look that begins in time may end later, so that a slow answer of the API server is none of the
+// product's. The error has the last observation.
 func eventually(ctx context.Context, within time.Duration, what string, holds condition) error {
-	script := ctx
-	ctx, cancel := context.WithTimeout(ctx, within)
+	waited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	last, looked := "nothing", false
+	last := "nothing"
 	for {
-		ok, saw, err := holds(ctx)
+		look, cancel := context.WithTimeout(ctx, lookLimit)
+		ok, saw, err := holds(look)
+		cancel()
 		switch {
 		case ok && err == nil:
 			return nil
-		case script.Err() != nil:
-			return fmt.Errorf("stopped waiting for %s: %w; saw %s last", what, context.Cause(script), last)
-		case ctx.Err() != nil && looked:
-			return fmt.Errorf("%w %s for %s; saw %s last", errWaited, within, what, last)
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s were too short to look for %s", within, what)
+			return fmt.Errorf("stopped waiting for %s: %w; saw %s last", what, context.Cause(ctx), last)
 		case err != nil:
 			return fmt.Errorf("wait for %s: %w", what, err)
 		}
-		last, looked = saw, true
+		last = saw
 		select {
-		case <-ctx.Done():
+		case <-waited.Done():
+			return fmt.Errorf("%w %s for %s; saw %s last", errWaited, within, what, last)
 		case <-time.After(pollInterval):
 		}
 	}

@@ -121,19 +121,28 @@ func TestEventually(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		holdsAt int // the look at which it holds, 0 for never
+		takes   time.Duration
 		err     error
 		want    string // in the error, empty for success
 	}{
 		{name: "holds at once", holdsAt: 1},
 		{name: "holds later", holdsAt: 20},
+		{name: "holds at once, and is slow to look at", holdsAt: 1, takes: 8 * time.Second},
+		{name: "slow to look at", takes: 8 * time.Second, want: "waited 5s for the thing; saw less last"},
+		{name: "never answers", takes: time.Hour, want: "context deadline exceeded"},
 		{name: "never holds", want: "waited 5s for the thing; saw less last"},
 		{name: "cannot look", err: errors.New("no server"), want: "no server"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				looks := 0
-				err := eventually(t.Context(), 5*time.Second, "the thing", func(context.Context) (bool, string, error) {
+				err := eventually(t.Context(), 5*time.Second, "the thing", func(ctx context.Context) (bool, string, error) {
 					looks++
+					select {
+					case <-ctx.Done():
+						return false, "", ctx.Err()
+					case <-time.After(tt.takes):
+					}
 					return looks == tt.holdsAt, "less", tt.err
 				})
 				assert.Truef(t, (tt.want != "" || err == nil) && (tt.want == "" || err != nil && strings.Contains(err.Error(), tt.want)),

@@ -51,9 +51,11 @@ func Open(t testing.TB) *Page {
 	}
 	program, err := exec.LookPath("chromium")
 	require.NoError(t, err, "no chromium: install Debian's package chromium (apt-get install --no-install-recommends chromium)")
+	profile, err := os.MkdirTemp("", "chromium") // whose last writer may be a process that outlives the browser, so no TempDir of the test
+	require.NoError(t, err)
 	// Root needs --no-sandbox, and a container's /dev/shm is small. The pipes are the program's files 3 and 4.
 	browser := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars",
-		"--no-first-run", "--disable-background-networking", "--disable-extensions", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
+		"--no-first-run", "--disable-background-networking", "--disable-extensions", "--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
 	browserIn, to, err := os.Pipe()
 	require.NoError(t, err)
 	from, browserOut, err := os.Pipe()
@@ -75,6 +77,7 @@ func Open(t testing.TB) *Page {
 		dead.Stop()
 		_ = from.Close()
 		<-read
+		_ = os.RemoveAll(profile)
 	})
 	var target struct{ TargetID string }
 	p.Call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)

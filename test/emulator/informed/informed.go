@@ -13,6 +13,9 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
+// A watch of a fake clientset panics if more events than this wait for its reader, as when a test changes hundreds of nodes at once.
+func init() { watch.DefaultChanSize = 10_000 }
+
 // Start starts the informers of a factory of the clientset. It returns once each has listed and watches.
 // The informers end with the context.
 func Start(ctx context.Context, t testing.TB, client *fake.Clientset, factory informers.SharedInformerFactory) {
