@@ -105,7 +105,10 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if first := r.conforming[g.Name]; due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(first) > 0) {
 		name := fmt.Sprintf("of group %q", g.Name)
 		if len(first) > 0 {
-			name += ", " + first[0].Name + ","
+			oldest := slices.MinFunc(first, func(a, b Node) int {
+				return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+			})
+			name += ", " + oldest.Name + ","
 		}
 		return HeldFirst, fmt.Sprintf("the first new node %s must work, not be cordoned, and have been Ready for %s, with its pods and those of its DaemonSets", name, r.Proof)
 	}
@@ -131,9 +134,12 @@ func (r *round) groupProven(group string) bool {
 	return proven
 }
 
-// stopped reports whether the pod waits for a node, or one of its containers does not run.
+// stopped reports whether the pod waits for a node, or one of its containers waits for something else than init containers, which may copy data.
 func stopped(pod *corev1.Pod) bool {
-	return pod.Spec.NodeName == "" || slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running == nil })
+	statuses := slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
+	return pod.Spec.NodeName == "" || slices.ContainsFunc(statuses, func(c corev1.ContainerStatus) bool {
+		return c.State.Waiting != nil && c.State.Waiting.Reason != "PodInitializing"
+	})
 }
 
 // unsettled says which workload of the node has a pod that is not Ready, or is a Deployment with pods of two templates, wherever they are. A pod that

@@ -128,7 +128,10 @@ func TestWhichNodesMove(t *testing.T) {
 			return []*corev1.Pod{p}
 		}
 	}
-	var crashed corev1.ContainerState
+	waitsFor := func(reason string) corev1.ContainerState {
+		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}
+	}
+	crashed := waitsFor("CrashLoopBackOff")
 	unsettled := func(f *fleet, node string) { unreadyFor(f, node, 14*time.Minute, crashed) }
 	waiting := func(hash string, long time.Duration) *corev1.Pod { // a pod of web without a node
 		p := pod("web", noon)
@@ -208,6 +211,10 @@ func TestWhichNodesMove(t *testing.T) {
 		{name: "a pod that runs and copies data for long", fleet: func(f *fleet) {
 			f.node("a-1", old, "web")
 			unreadyFor(f, "b-1", time.Hour, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}})
+		}, want: "a-1 held: rollout"},
+		{name: "a pod whose init container copies data for long", fleet: func(f *fleet) {
+			f.node("a-1", old, "web")
+			unreadyFor(f, "b-1", time.Hour, waitsFor("PodInitializing"))
 		}, want: "a-1 held: rollout"},
 		{name: "a pod that has not run for long holds no node that moves", fleet: func(f *fleet) {
 			state(f.node("a-1", old, "web"), rotation)

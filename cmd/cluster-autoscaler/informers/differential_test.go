@@ -260,7 +260,7 @@ func (g gen) pod(n int) *corev1.Pod {
 		st.Conditions = append(st.Conditions, corev1.PodCondition{Type: pick(g, corev1.PodResizePending, corev1.PodResizeInProgress),
 			Status: corev1.ConditionTrue, Reason: pick(g, corev1.PodReasonInfeasible, corev1.PodReasonDeferred, "")})
 	}
-	if s.Resources != nil && g.p(50) {
+	if g.p(50) {
 		st.Resources, st.AllocatedResources = &corev1.ResourceRequirements{Requests: g.requests()}, g.requests()
 	}
 	status := func(c corev1.Container) corev1.ContainerStatus {

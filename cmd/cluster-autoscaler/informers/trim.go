@@ -98,29 +98,33 @@ func kept[T any](all []T, keep func(T) bool) []T {
 	return all
 }
 
-// trimStatus keeps the conditions that are read, and the resources of containers that are being resized.
+// trimStatus keeps the conditions that are read, the resources of containers that are being resized, and why containers wait.
 func trimStatus(pod *corev1.Pod) {
 	s := &pod.Status
 	s.Conditions = kept(s.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type != corev1.PodReadyToStartContainers && c.Type != corev1.PodInitialized && c.Type != corev1.ContainersReady
 	})
-	s.InitContainerStatuses = resized(s.InitContainerStatuses, pod.Spec.InitContainers)
-	s.ContainerStatuses = resized(s.ContainerStatuses, pod.Spec.Containers)
+	s.InitContainerStatuses = telling(s.InitContainerStatuses, pod.Spec.InitContainers)
+	s.ContainerStatuses = telling(s.ContainerStatuses, pod.Spec.Containers)
 	s.EphemeralContainerStatuses = nil
+	if pod.Spec.Resources == nil { // since Kubernetes 1.36 kubelet states the sums of all pods
+		s.Resources, s.AllocatedResources = nil, nil
+	}
 	s.HostIP, s.HostIPs, s.PodIP, s.PodIPs = "", nil, "", nil
 }
 
-// resized returns the resources of the containers that have others than the spec says. All others have those of the spec.
-func resized(statuses []corev1.ContainerStatus, containers []corev1.Container) []corev1.ContainerStatus {
+// telling returns why containers wait, and the resources of the containers that have others than the spec says. All others have those of the spec.
+func telling(statuses []corev1.ContainerStatus, containers []corev1.Container) []corev1.ContainerStatus {
 	statuses = kept(statuses, func(s corev1.ContainerStatus) bool {
-		return s.Resources != nil && !slices.ContainsFunc(containers, func(c corev1.Container) bool {
+		return s.State.Waiting != nil || s.Resources != nil && !slices.ContainsFunc(containers, func(c corev1.Container) bool {
 			return c.Name == s.Name && equality.Semantic.DeepEqual(c.Resources.Requests, s.AllocatedResources) &&
 				equality.Semantic.DeepEqual(c.Resources.Requests, s.Resources.Requests) && equality.Semantic.DeepEqual(c.Resources.Limits, s.Resources.Limits)
 		})
 	})
 	for i := range statuses {
 		s := &statuses[i]
-		statuses[i] = corev1.ContainerStatus{Name: s.Name, AllocatedResources: s.AllocatedResources, Resources: s.Resources}
+		statuses[i] = corev1.ContainerStatus{Name: s.Name, AllocatedResources: s.AllocatedResources, Resources: s.Resources,
+			State: corev1.ContainerState{Waiting: s.State.Waiting}}
 	}
 	return statuses
 }

@@ -104,10 +104,26 @@ func TestPodKeepsWhatDecidesItsPlace(t *testing.T) {
 		s.Conditions = append([]corev1.PodCondition{{Type: kind, Status: corev1.ConditionTrue}}, s.Conditions...)
 	}
 	s.ContainerStatuses[0].Image, s.ContainerStatuses[0].RestartCount = "app:1", 3
-	s.ContainerStatuses = append(s.ContainerStatuses, status("helper", requests)) // as the spec says
+	s.ContainerStatuses = append(s.ContainerStatuses, status("helper", requests))              // as the spec says
+	s.Resources, s.AllocatedResources = &corev1.ResourceRequirements{Requests: bigger}, bigger // of a pod that asks for no sums itself
 	s.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: "debug"}}
 	s.HostIP, s.PodIP, s.HostIPs, s.PodIPs = "10.0.0.1", "10.0.0.2", []corev1.HostIP{{IP: "10.0.0.1"}}, []corev1.PodIP{{IP: "10.0.0.2"}}
 	trimmed(t, full, pod())
+}
+
+// Moves wait for a pod that runs and is not Ready for longer than for one that does not run.
+func TestPodKeepsWhyItsContainersWait(t *testing.T) {
+	status := func(states ...corev1.ContainerState) corev1.PodStatus {
+		s := corev1.PodStatus{Phase: corev1.PodRunning}
+		for i, state := range states {
+			s.ContainerStatuses = append(s.ContainerStatuses, corev1.ContainerStatus{Name: fmt.Sprint(i), State: state})
+		}
+		return s
+	}
+	crashes := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+	full := &corev1.Pod{Status: status(crashes, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}})}
+	full.Status.ContainerStatuses[0].RestartCount = 9
+	trimmed(t, full, &corev1.Pod{Status: status(crashes)})
 }
 
 // The templates of DaemonSets keep their environment, because the VPC CNI's is read.
