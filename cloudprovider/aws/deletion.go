@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -66,12 +67,27 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 				break
 			}
 		}
-		// It waits for other writes to the group whatever the caller's context says, because the node would get new pods.
-		return p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor, func(id string) error {
-			at := slices.IndexFunc(nodes, func(n *corev1.Node) bool { return nodemeta.InstanceOf(n) == id })
-			return p.registered.mayEnd(p.ctx, id, nodes[at], time.Time{}, 0)
-		})
+		end := func(ids []string, replace bool) error {
+			if len(ids) == 0 {
+				return nil
+			}
+			// It waits for other writes to the group whatever the caller's context says, because the node would get new pods.
+			return p.cache.TerminateTogether(p.ctx, group, ids, replace, p.gatherFor, func(id string) error {
+				at := slices.IndexFunc(nodes, func(n *corev1.Node) bool { return nodemeta.InstanceOf(n) == id })
+				return p.registered.mayEnd(p.ctx, id, nodes[at], time.Time{}, 0)
+			})
+		}
+		others := slices.DeleteFunc(slices.Clone(ids), p.replacedByAWS)
+		replaced := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(others, id) })
+		return errors.Join(end(others, false), end(replaced, true))
 	})
+}
+
+// replacedByAWS reports whether AWS takes an instance now and Capacity Rebalancing replaces it. Its group is larger by one meanwhile: with a lower desired
+// capacity AWS would end another instance, too.
+func (p *Provider) replacedByAWS(instance string) bool {
+	_, g := p.cache.Snapshot().Instance(instance)
+	return g != nil && g.CapacityRebalance && slices.ContainsFunc(nodemeta.NodesOf(p.registered.index, instance), interruption.Rebalances)
 }
 
 // ForceDeleteNodes terminates the nodes' instances whatever the minimum size. AWS replaces instances that the minimum asks for.
@@ -79,7 +95,7 @@ func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
 	return n.remove(nodes, n.provider.forceTerminate)
 }
 
-// FailsToEnd reports whether AWS failed to terminate an instance of the node's group within that time without a refusal, and has terminated none since.
+// FailsToEnd reports whether AWS failed for now to terminate an instance of the node's group within that time, and has terminated none since.
 func (p *Provider) FailsToEnd(node *corev1.Node, within time.Duration) bool {
 	_, g := p.instanceNow(node)
 	return g != nil && p.clock.Since(g.EndFailed) < within

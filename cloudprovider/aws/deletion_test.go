@@ -7,11 +7,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
@@ -45,6 +48,31 @@ func TestNodesDeletedWithinAMomentGoByFewCalls(t *testing.T) {
 		w.desires("a", 0)
 		assert.Equal(t, [2]int{0, 1}, [2]int{w.Target("a"), w.Target("b")}, "target sizes of the group and of another one")
 	}
+}
+
+// AWS launches the replacement at its warning, and would end another node if the removal of this one lowered the desired capacity.
+func TestRemovedNodeThatAWSReplacesLowersNoDesiredCapacity(t *testing.T) {
+	g := awsworld.Group("a", "m5.large", 0, 3, 5, nil)
+	g.CapacityRebalance = true
+	w := newWorld(t, nil, g)
+	nodes := w.Nodes("a")
+	for i := range nodes {
+		nodes[i].Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: "1", Effect: corev1.TaintEffectNoSchedule}}
+	}
+	warned := nodes[0].DeepCopy() // after the core took its copy
+	warned.Spec.Taints = append(warned.Spec.Taints, corev1.Taint{Key: interruption.Taint, Value: string(event.SpotInterruption), Effect: corev1.TaintEffectNoSchedule})
+	w.register(warned, nodes[1], nodes[2])
+	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:2]))
+	w.desires("a", 2)
+	w.Eventually(func() string {
+		state, _ := w.AWS.Group("a")
+		for _, i := range state.Instances {
+			if strings.HasSuffix(nodes[0].Spec.ProviderID, i.ID) {
+				return "the warned instance is still there"
+			}
+		}
+		return ""
+	})
 }
 
 func TestFailedDeletionIsReportedToItsCallerAlone(t *testing.T) {

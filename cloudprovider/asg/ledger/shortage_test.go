@@ -45,14 +45,16 @@ func TestInstancesOfAnUnansweredLaunchAreNotOverdue(t *testing.T) {
 func TestNothingIsOnItsWayWhileLaunchIsSuspended(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	l := ledger.New()
-	overdue := func(processes ...string) int {
-		now = now.Add(time.Second)
-		l.Read(&group.Group{Name: "a", MinSize: 1, MaxSize: 20, Zones: []string{"a"}, DesiredCapacity: 3, SuspendedProcesses: processes, ReadAt: now})
+	overdue := func(later time.Duration, desired int, processes ...string) int {
+		now = now.Add(later)
+		l.Read(&group.Group{Name: "a", MinSize: 1, MaxSize: 20, Zones: []string{"a"}, DesiredCapacity: desired, SuspendedProcesses: processes, ReadAt: now})
 		return l.Group().Overdue
 	}
-	assert.Equal(t, 0, overdue("AZRebalance"), "overdue of 3 while AWS launches")
-	assert.Equal(t, 2, overdue(group.ProcessLaunch), "overdue of 3, of which one is the minimum's, while AWS launches nothing")
-	assert.Equal(t, 0, overdue(), "overdue of 3 once AWS launches again")
+	assert.Equal(t, 0, overdue(time.Second, 3, "AZRebalance"), "overdue of 3 while AWS launches")
+	assert.Equal(t, 2, overdue(time.Second, 3, group.ProcessLaunch), "overdue of 3, of which one is the minimum's, while AWS launches nothing")
+	assert.Equal(t, 0, overdue(6*time.Minute, 3), "overdue of 3 once AWS launches again")
+	assert.Equal(t, 2, overdue(6*time.Minute, 3), "overdue of 3 that AWS has not launched for minutes")
+	assert.Equal(t, 0, overdue(time.Second, 5), "overdue of 5 that AWS has just begun to launch, with the 3 of before")
 }
 
 // One of two heavy instances has died, and AWS has no capacity for as many light ones.
