@@ -23,8 +23,9 @@ import (
 func (c *Cache) readFailures(ctx context.Context) {
 	due := c.failuresDue()
 	awsclient.Parallel(len(due), looksAtOnce, func(i int) {
-		name := due[i].group
-		failures, all, err := c.failedLaunches(ctx, name, due[i].since)
+		name, since := due[i], time.Time{}
+		c.groups.look(name, func(e *entry) { since = e.Look(c.clock.Now()) })
+		failures, all, err := c.failedLaunches(ctx, name, since)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
@@ -35,14 +36,8 @@ func (c *Cache) readFailures(ctx context.Context) {
 	})
 }
 
-// failureLook is a group that is short, and since when failures may explain it.
-type failureLook struct {
-	group string
-	since time.Time
-}
-
 // failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first.
-func (c *Cache) failuresDue() []failureLook {
+func (c *Cache) failuresDue() []string {
 	now := c.clock.Now()
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
@@ -53,11 +48,7 @@ func (c *Cache) failuresDue() []failureLook {
 		}
 	}
 	names := slices.SortedFunc(maps.Keys(waiting), func(x, y string) int { return cmp.Or(waiting[x].Compare(waiting[y]), cmp.Compare(x, y)) })
-	var due []failureLook
-	for _, name := range names[:min(len(names), looksPerRound)] {
-		due = append(due, failureLook{name, c.groups.entries[name].Look(now)})
-	}
-	return due
+	return names[:min(len(names), looksPerRound)]
 }
 
 // lookFailed plans another look after an error, and logs once if AWS denies it.

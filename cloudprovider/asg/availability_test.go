@@ -146,8 +146,13 @@ func TestTroubleEndsSomeTimeAfterCoolDown(t *testing.T) {
 
 func TestInstanceInServiceEndsTrouble(t *testing.T) {
 	t.Parallel()
-	for name, first := range map[string]bool{"launched after the failure": false, "launched before it": true} {
-		t.Run(name, bubbled(func(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		first bool // the launch comes before the failure
+		hook  time.Duration
+	}{{name: "launched after the failure"}, {name: "launched before it", first: true}, {name: "held by a lifecycle hook", hook: 2 * time.Minute}} {
+		first := tt.first
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			now := clockAt(time.Minute)
 			w := newWorldWith(t, func(d *fakeaws.Delays) { d.InService = ms(500) }, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).
 				with(at(now)).started()
@@ -160,6 +165,9 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 				}
 				now.Step(3 * time.Second)
 				w.waitWhile("the instance is not listed", func() bool { w.refresh(); return launches && len(w.group("same").Instances) == 0 })
+			}
+			if now.Step(tt.hook); tt.hook > 0 {
+				w.refresh()
 			}
 			w.eventuallyInService("same", 1)
 			w.refresh()

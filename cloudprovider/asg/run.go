@@ -75,7 +75,7 @@ func (c *Cache) readLaunches(ctx context.Context) error {
 // Run keeps the Snapshot fresh until ctx ends, and returns after the writes under way. It owns and awaits its goroutines.
 func (c *Cache) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
-	loops.Go(func() { c.readLoop(ctx) })
+	loops.Go(func() { c.every(ctx, c.options.RefreshInterval, nil, c.readGroups) })
 	loops.Go(func() { c.aheadLoop(ctx) })
 	loops.Go(func() { c.every(ctx, c.options.MotionInterval, nil, c.readMoving) })
 	loops.Go(func() { c.every(ctx, c.options.MotionInterval, c.failures, c.readFailures) })
@@ -91,19 +91,10 @@ func (c *Cache) Run(ctx context.Context) error {
 	return nil
 }
 
-func (c *Cache) readLoop(ctx context.Context) {
-	ticker := c.clock.NewTicker(c.options.RefreshInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C():
-			if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "Refreshing the Auto Scaling groups failed, the last reading stays",
-					"reason", awsclient.Reason(err), "age", c.clock.Since(c.groups.Snapshot().ReadAt))
-			}
-		}
+func (c *Cache) readGroups(ctx context.Context) {
+	if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).Error(err, "Refreshing the Auto Scaling groups failed, the last reading stays",
+			"reason", awsclient.Reason(err), "age", c.clock.Since(c.groups.Snapshot().ReadAt))
 	}
 }
 

@@ -30,7 +30,6 @@ type nodeFacts struct {
 	nodes     corelisters.NodeLister
 	catalogue func() *instancetypes.Catalogue
 	round     int
-	forgot    time.Time // when deleted nodes were last looked through
 	snapshot  *group.Snapshot
 	groups    map[string]*groupNodeFacts
 	current   map[string]*observedNode // the nodes of the cluster, by name
@@ -220,12 +219,8 @@ func (k *groupNodeFacts) remember(o *nodetemplate.Observed, now time.Time) {
 	k.deleted, k.changed = k.deleted[max(0, len(k.deleted)-maxDeleted):], true
 }
 
-// forget drops, once an hour, nodes that were deleted too long ago.
+// forget drops nodes that were deleted too long ago.
 func (f *nodeFacts) forget(now time.Time) {
-	if now.Sub(f.forgot) < time.Hour {
-		return
-	}
-	f.forgot = now
 	for _, k := range f.groups {
 		for len(k.deleted) > 0 && now.After(k.deleted[0].until) {
 			k.deleted, k.changed = k.deleted[1:], true

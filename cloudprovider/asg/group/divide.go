@@ -197,7 +197,7 @@ func (g *Group) OverdueIn(zone string) int {
 
 func (g *Group) zoneGroupIn(zone string) *Group {
 	for _, v := range g.ByZone() {
-		if v.Zone == zone {
+		if v.Zone == zone && zone != "" { // as an endpoint's instances without a zone have
 			return v
 		}
 	}

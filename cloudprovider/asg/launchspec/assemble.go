@@ -183,7 +183,7 @@ func (r *Resolver) used(source Source, base *template) []*template {
 			others = append(others, t)
 		}
 	}
-	return append(used, slices.DeleteFunc(others, func(t *template) bool { return slices.Contains(used, t) })...)
+	return append(used, others...)
 }
 
 // templateOf returns the launch template of an override, with the override's image, or nil while the template is unread.

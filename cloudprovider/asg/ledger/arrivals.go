@@ -101,9 +101,9 @@ func (l *Ledger) markArriving(g *group.Group) {
 // noteRecent remembers new instances of the reading, and counts recent ones that it misses. It returns the recent ones that have just
 // come into service.
 func (l *Ledger) noteRecent(g *group.Group) (inService []Arrival) {
-	there := make(map[string]bool, len(g.Instances))
+	there := make(map[string]group.Lifecycle, len(g.Instances))
 	for _, i := range g.Instances {
-		there[i.ID] = true
+		there[i.ID] = i.Lifecycle
 	}
 	if l.group != nil {
 		before := make(map[string]group.Lifecycle, len(l.group.Instances))
@@ -122,10 +122,11 @@ func (l *Ledger) noteRecent(g *group.Group) (inService []Arrival) {
 		}
 	}
 	for id, s := range l.recent {
+		lifecycle, shown := there[id]
 		switch _, leaving := l.departed[id]; {
-		case leaving, g.ReadAt.Sub(s.At) > ReadingLag:
+		case leaving, g.ReadAt.Sub(s.At) > ReadingLag && !lifecycle.Starting(): // a lifecycle hook may hold it for an hour
 			delete(l.recent, id)
-		case !there[id]:
+		case !shown:
 			g.UnshownCapacity += s.Weight
 		}
 	}
