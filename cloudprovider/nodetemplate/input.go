@@ -107,21 +107,26 @@ type UserData struct {
 type Reservation struct {
 	Resources corev1.ResourceList
 	// Whole means that this replaces the image's own reservation. Otherwise the image's amounts stay for resources that are not named.
-	Whole bool
+	Whole  bool
+	Others []Reservation // of other launch templates or branches: the largest counts
 }
 
 // of returns the reserved amount of a resource. usual is the image's own.
 func (r Reservation) of(name corev1.ResourceName, usual int64) int64 {
 	q, ok := r.Resources[name]
+	amount := usual
 	switch {
 	case ok && name == corev1.ResourceCPU:
-		return q.MilliValue()
+		amount = q.MilliValue()
 	case ok:
-		return q.Value()
+		amount = q.Value()
 	case r.Whole:
-		return 0
+		amount = 0
 	}
-	return usual
+	for _, other := range r.Others {
+		amount = max(amount, other.of(name, usual))
+	}
+	return amount
 }
 
 // Thresholds are the free amounts below which kubelet evicts pods, by signal such as "memory.available".

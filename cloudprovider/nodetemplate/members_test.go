@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 func TestTypesOfOtherArchitectureAreLeftOut(t *testing.T) {
@@ -125,6 +126,8 @@ func TestANodeOfWindows(t *testing.T) {
 		in   Input
 	}{
 		{name: "by its image", in: Input{AMIFamily: Windows}},
+		{name: "whose owner reserves memory for the system", in: Input{AMIFamily: Windows,
+			UserData: &UserData{SystemReserved: Reservation{Resources: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}}}}},
 		{name: "by the EKS node group", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) 
 	reserved := func(name corev1.ResourceName, usual int64) int64 {
 		return ud.KubeReserved.of(name, usual) + ud.SystemReserved.of(name, 0)
 	}
-	usualMemory := windowsReservedMemory
+	usualMemory := max(0, windowsReservedMemory-ud.SystemReserved.of(corev1.ResourceMemory, 0)) // owners may reserve it in either way
 	if in.Family() != Windows {
 		usualMemory = kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, capacity.pods)
 	}

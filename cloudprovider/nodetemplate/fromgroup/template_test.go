@@ -115,8 +115,8 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 	}
 	assert.Len(t, template.Taints, 2, "taints, want both: each keeps pods from some node")
 	assert.EqualValues(t, 10, template.Allocatable.Pods().Value(), "pods, want the 10 that fit on every node")
-	assert.Falsef(t, len(template.Problems) != 4 || template.Problems[0].Group != "a" || !strings.Contains(template.Problems[0].Expected, "launch templates"),
-		"problems = %v, want one for each of two labels, a taint and the pods", template.Problems)
+	assert.Falsef(t, len(template.Problems) != 5 || template.Problems[0].Group != "a" || !strings.Contains(template.Problems[0].Expected, "launch templates"),
+		"problems = %v, want one for each of two labels, two taints and the pods", template.Problems)
 	g.LaunchSpec.Others[0].UserData = g.LaunchSpec.UserData
 	template = built(g)
 	assert.Falsef(t, len(template.Problems) > 0 || template.Labels["own"] != "1",

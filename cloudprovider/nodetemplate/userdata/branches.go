@@ -22,19 +22,6 @@ func shared[T any](r *reader, branches []T, evaluate func(T) Facts) Facts {
 	return f
 }
 
-func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) bool {
-	if apiequality.Semantic.DeepEqual(*r, other) {
-		return false
-	}
-	r.Whole = false
-	for name, q := range other.Resources {
-		if have, ok := r.Resources[name]; !ok || have.Cmp(q) < 0 {
-			put(&r.Resources, name, q)
-		}
-	}
-	return true
-}
-
 func (r *reader) intersect(f *Facts, other Facts, same string) {
 	conditional := func(key, value string, used bool) {
 		r.report(nodetemplate.Problem{Key: key, Value: value, Used: used, Reason: nodetemplate.ReasonConditional, Expected: same})
@@ -47,8 +34,8 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 			delete(f.Labels, key)
 		}
 	}
-	for _, taint := range other.Taints { // too many taints keep pods away, too few launch nodes for nothing
-		if !slices.Contains(f.Taints, taint) {
+	for _, taint := range slices.Concat(f.Taints, other.Taints) { // too many taints keep pods away, too few launch nodes for nothing
+		if !slices.Contains(f.Taints, taint) || !slices.Contains(other.Taints, taint) {
 			conditional("--register-with-taints "+taint.Key, taint.Value+":"+string(taint.Effect), true)
 			if !slices.ContainsFunc(f.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
 				f.Taints = append(f.Taints, taint)
@@ -66,11 +53,13 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 		conditional("--pods-per-core", "", true)
 		f.PodsPerCore = min(cmp.Or(f.PodsPerCore, other.PodsPerCore), cmp.Or(other.PodsPerCore, f.PodsPerCore))
 	}
-	if mostReserved(&f.KubeReserved, other.KubeReserved) {
+	if !apiequality.Semantic.DeepEqual(f.KubeReserved, other.KubeReserved) {
 		conditional("--kube-reserved", "", true)
+		f.KubeReserved.Others = append(slices.Clone(f.KubeReserved.Others), other.KubeReserved)
 	}
-	if mostReserved(&f.SystemReserved, other.SystemReserved) {
+	if !apiequality.Semantic.DeepEqual(f.SystemReserved, other.SystemReserved) {
 		conditional("--system-reserved", "", true)
+		f.SystemReserved.Others = append(slices.Clone(f.SystemReserved.Others), other.SystemReserved)
 	}
 	if !apiequality.Semantic.DeepEqual(f.EvictionHard, other.EvictionHard) {
 		conditional("--eviction-hard", "", true)

@@ -39,9 +39,11 @@ func describe(f Facts, problems []nodetemplate.Problem) string {
 		name string
 		nodetemplate.Reservation
 	}{{"kube-reserved", f.KubeReserved}, {"system-reserved", f.SystemReserved}} {
-		for _, key := range slices.Sorted(maps.Keys(r.Resources)) {
-			q := r.Resources[key]
-			line("%s %s=%s, whole %v", r.name, key, q.String(), r.Whole)
+		for _, of := range append([]nodetemplate.Reservation{r.Reservation}, r.Others...) {
+			for _, key := range slices.Sorted(maps.Keys(of.Resources)) {
+				q := of.Resources[key]
+				line("%s %s=%s, whole %v", r.name, key, q.String(), of.Whole)
+			}
 		}
 	}
 	for _, thresholds := range append([]nodetemplate.Thresholds{f.EvictionHard}, f.EvictionHard.Others...) {
