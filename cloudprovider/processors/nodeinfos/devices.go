@@ -83,15 +83,20 @@ func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
 
 // complete returns info with the devices that the group's next node will show. A live node is the first source if all types of the group
 // have the same GPUs, the driver's rules for the types are the second. A group whose nodes publish their GPUs by count, through the device
-// plugin, gets none. counted reports whether info is the cached NodeInfo of such a node.
+// plugin, gets none. Nodes of a driver that serves counts show no count, and the next one has the template's. counted reports whether info is
+// the cached NodeInfo of a node with a count.
 func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	seen := s.nodes[t.Group]
 	cached := ofDriver(info.LocalResourceSlices)
 	live := len(cached) > 0 || seen.byDriver
-	if live && !seen.byPlugin && !s.alsoByCount && showsGPUs(info.Node()) {
+	if live && !seen.byPlugin && s.alsoByCount != showsGPUs(info.Node()) {
 		node := info.Node().DeepCopy()
+		ensureLists(node)
 		delete(node.Status.Capacity, instancetypes.ResourceNVIDIA)
 		delete(node.Status.Allocatable, instancetypes.ResourceNVIDIA)
+		if promised, is := t.Capacity[instancetypes.ResourceNVIDIA]; is && s.alsoByCount {
+			node.Status.Capacity[instancetypes.ResourceNVIDIA], node.Status.Allocatable[instancetypes.ResourceNVIDIA] = promised, promised
+		}
 		info = rebuilt(info, node, info.LocalResourceSlices)
 	}
 	switch {

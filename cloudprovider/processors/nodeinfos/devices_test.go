@@ -29,6 +29,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -250,6 +251,26 @@ func TestDevicesOfOtherNodesMakeNoNodeUnready(t *testing.T) {
 				assert.Equal(t, tt.wantReady, len(ready) == 1, "counts as ready")
 			})
 		}
+	}
+}
+
+// Kubernetes 1.36 lets a driver serve pods that ask for a count. Its nodes show the count nowhere, whatever their number.
+func TestGPUsThatADriverServesByCountStayPromised(t *testing.T) {
+	for byCount, want := range map[string]int64{instancetypes.ResourceNVIDIA: 1, "": 0} {
+		c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+		c.class.Spec.ExtendedResourceName = ptr.To(byCount)
+		node := c.node(time.Hour, wholeNode)
+		ctx := c.loop([]*corev1.Node{node}, published(node.Name, "Tesla T4"))
+		next := *c.w.View().Template("gpu")
+		seen := nodetemplate.Observe(node, "g4dn.xlarge", time.Now())
+		next.Seen.Learnt = nodetemplate.Conclude([]*nodetemplate.Observed{seen, seen}, nil, instancetypes.Embedded().Lookup)
+		require.True(t, next.Seen.Learnt.Lacks(instancetypes.ResourceNVIDIA), "the nodes show that they lack the count")
+		live, err := c.snapshot.GetNodeInfo(node.Name)
+		require.NoError(t, err)
+		nodes := []*corev1.Node{node}
+		info := newProvider(c.w).sharing(ctx, nodes).complete(withPromised(live, nodes, &next), false, &next, instancetypes.Embedded())
+		got := info.Node().Status.Allocatable[instancetypes.ResourceNVIDIA]
+		assert.Equalf(t, want, got.Value(), "class's extended resource %q: nvidia.com/gpu promised", byCount)
 	}
 }
 
