@@ -738,7 +738,7 @@ func TestReadyNodeThatTheCoreDoesNotLookAtIsNotStarting(t *testing.T) {
 		w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 6, 6, nil)), o)
 		nodes := w.ready("small")
 		for _, n := range nodes {
-			n.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
+			n.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Minute)) // Ready, and younger than a node may take to start
 		}
 		w.join(nodes...)
 		r := w.loop()

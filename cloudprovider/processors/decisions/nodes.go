@@ -194,9 +194,6 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		say(o, decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
 			shellword.Quote(o.Name), "it has been Ready since %s without %s", why.Clock(nodemeta.ReadySince(m.node)), k.lacks(m))
 		o.Since = m.node.CreationTimestamp.Time
-	case f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
-		say(o, decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
-		o.Since = m.node.CreationTimestamp.Time
 	case k.Core.ScaleDownDelayTypeLocal:
 		say(o, decision.NodeNeeded, decision.CodeScaleDownOff, "", "no node of its group goes for a while after another change of the group")
 	default:

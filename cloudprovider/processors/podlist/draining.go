@@ -2,6 +2,7 @@ package podlist
 
 import (
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -63,7 +65,9 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
 		leaving = append(leaving, d.emptied.Take(ctx.ClusterSnapshot, info, pods)...)
 		d.counted[name] = pods
-		hurry = hurry || len(pods) > 0 && !interruption.Planned(info.Node())
+		_, since, began := interruption.Draining(info.Node())
+		stuck := began && time.Since(since) >= move.PodHoldsFor // as of a pod that waits for a node
+		hurry = hurry || len(pods) > 0 && !stuck && !interruption.Planned(info.Node())
 	}
 	if d.Moves != nil {
 		leaving = append(leaving, d.Moves(ctx, unschedulable, hurry)...)

@@ -1,9 +1,11 @@
 package podlist
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -23,6 +25,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	placing "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
@@ -96,6 +99,24 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	pods.ScaledUp(ctx)
 	pods.ScaledUp(ctx)
 	assert.Empty(t, cmp.Diff(map[string]bool{"draining": false, "gone": true, "left-out": true, "lone": true, "reopened": false}, d.decided))
+}
+
+// AWS lets a drain last for hours where a group has a lifecycle hook.
+func TestDrainThatABudgetHoldsUpHoldsMovesForAWhile(t *testing.T) {
+	for began, want := range map[time.Duration]bool{time.Minute: true, move.PodHoldsFor + time.Minute: false} {
+		draining := node("draining", true)
+		draining.Annotations = map[string]string{
+			interruption.Taint: fmt.Sprintf(`{"kind": "lifecycle-terminate", "began": %q}`, time.Now().Add(-began).UTC().Format(time.RFC3339))}
+		snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+		require.NoError(t, snapshot.SetClusterState([]*corev1.Node{draining}, []*corev1.Pod{pod("a", "draining", named)}, nil, nil))
+		pods := &Draining{Drains: &handler{draining: []string{"draining"}},
+			Moves: func(_ *cacontext.AutoscalingContext, _ []*corev1.Pod, hurry bool) []*corev1.Pod {
+				assert.Equalf(t, want, hurry, "pods of a drain that began %s ago come before moves", began)
+				return nil
+			}}
+		_, err := pods.Process(&cacontext.AutoscalingContext{ClusterSnapshot: snapshot}, nil)
+		require.NoError(t, err)
+	}
 }
 
 func TestPlacesCountOnceTheirNodesRun(t *testing.T) {

@@ -52,7 +52,9 @@ func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	}
 	for _, pod := range s.PodsTriggeredScaleUp {
 		_, timed := r.since[pod.UID]
-		if timed || podlist.RequestOf(pod) != "" || runs(pod) || len(r.since) >= maxTimed {
+		_, c := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)
+		runs := c != nil && c.Status == corev1.ConditionTrue // on a node that goes, and has waited for nothing
+		if timed || podlist.RequestOf(pod) != "" || runs || len(r.since) >= maxTimed {
 			continue
 		}
 		since := PendingSince(pod)

@@ -48,7 +48,9 @@ func TestReactionIsMeasuredOncePerPod(t *testing.T) {
 	failed := unschedulable("failed", start)
 	requested := unschedulable("requested", start)
 	requested.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "request"}
-	asked := &corestatus.ScaleUpStatus{PodsTriggeredScaleUp: []*corev1.Pod{one, gone, requested, failed}}
+	interrupted := running(unschedulable("interrupted", start.Add(-time.Hour)), corev1.ConditionTrue) // counted off its node, which AWS takes
+	interrupted.Spec.NodeName = ""
+	asked := &corestatus.ScaleUpStatus{PodsTriggeredScaleUp: []*corev1.Pod{one, gone, requested, failed, interrupted}}
 
 	now.SetTime(start.Add(2 * time.Second))
 	r.Process(nil, asked)
