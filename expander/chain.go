@@ -15,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -145,11 +146,11 @@ func join(text, more string) string {
 }
 
 // notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over the other groups
-// while it prefers any. The next choice, in the same loop unless --asg-scale-ups-per-loop is 1, is for the pods that are left. A group that alone can help them is kept then,
+// while it prefers any whose accelerators do not all lie idle. The next choice, in the same loop unless --asg-scale-ups-per-loop is 1, is for the pods that are left. A group that alone can help them is kept then,
 // because EC2 may well have capacity for it.
 type notInterrupted func(nodeGroup string) bool
 
-func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
+func (n notInterrupted) BestOptions(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) []coreexpander.Option {
 	var preferred, passed []coreexpander.Option
 	for _, o := range options {
 		if n(o.NodeGroup.Id()) {
@@ -158,7 +159,11 @@ func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]
 			preferred = append(preferred, o)
 		}
 	}
-	if len(passed) == 0 || len(preferred) == 0 {
+	suits := func(o coreexpander.Option) bool {
+		info := nodeInfos[o.NodeGroup.Id()]
+		return info == nil || !leastwaste.LeavesAcceleratorsIdle(o, info)
+	}
+	if len(passed) == 0 || !slices.ContainsFunc(preferred, suits) {
 		return options
 	}
 	for _, o := range passed {

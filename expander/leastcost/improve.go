@@ -27,7 +27,7 @@ func (pl *planner) improve(to *packing, room []int) {
 			}
 		}
 		placed := pl.rest(&part, room, values, before*(1+costTolerance), 0.2)
-		if placed && !slices.ContainsFunc(pl.all, func(c int) bool { return part.left[c] > to.left[c] }) {
+		if placed && part.cost <= before*(1+costTolerance) && !slices.ContainsFunc(pl.all, func(c int) bool { return part.left[c] > to.left[c] }) {
 			to.cost += part.cost - before
 			to.left = part.left
 			slices.Sort(picked)

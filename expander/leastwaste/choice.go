@@ -51,7 +51,7 @@ func withoutIdleDevices(explanations []Explanation) []int {
 	plain := false
 	for i, e := range explanations {
 		plain = plain || e.Offered.Accelerators <= 0
-		if e.Offered.Accelerators > 0 && e.Used.Accelerators <= 0 {
+		if e.idles() {
 			idle = append(idle, i)
 		} else {
 			left = append(left, i)
@@ -171,6 +171,13 @@ func explain(option expander.Option, info *framework.NodeInfo, requests requestC
 	e.Score = Score(e.Used, e.Offered)
 	return e
 }
+
+// LeavesAcceleratorsIdle reports whether the option's nodes have accelerators that none of its pods asks for.
+func LeavesAcceleratorsIdle(option expander.Option, info *framework.NodeInfo) bool {
+	return explain(option, info, requestCache{}).idles()
+}
+
+func (e Explanation) idles() bool { return e.Offered.Accelerators > 0 && e.Used.Accelerators <= 0 }
 
 func offeredBy(info *framework.NodeInfo, nodes int64, requests requestCache) Size {
 	list := publishedBy(info)
