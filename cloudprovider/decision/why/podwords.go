@@ -191,15 +191,18 @@ func tooMuch(list []candidate, at int, everywhere bool) string {
 	return text + figure(r.resource, largest.left())
 }
 
-// atMost are the amounts of all resources of which the pod asks for too much, on the node that has the most of the first.
-func atMost(list []candidate) string {
+// orAtMost offers the amounts of all resources of which the pod asks for too much, on the node that has the most of the first. It is empty if
+// DaemonSets leave nothing there.
+func orAtMost(list []candidate) string {
 	var amounts []string
 	for _, r := range largestOf(list, 0).failing {
-		if r.resource != "" {
-			amounts = append(amounts, amount(r.resource, r.left()))
+		if left := r.left(); r.resource != "" && left.Sign() <= 0 {
+			return ""
+		} else if r.resource != "" {
+			amounts = append(amounts, amount(r.resource, left))
 		}
 	}
-	return enumerate(amounts)
+	return ", or let the pod ask for at most " + enumerate(amounts)
 }
 
 // left is the part of a node that is free for the pod.
@@ -267,7 +270,7 @@ func (s *search) remedy(list []candidate) string {
 	case r.resource != "" && r.weight == weightKind:
 		return "make an Auto Scaling group of an instance type with " + kindOf(r.resource)
 	case r.resource != "":
-		return "make an Auto Scaling group of larger instances, or let the pod ask for at most " + atMost(list)
+		return "make an Auto Scaling group of larger instances" + orAtMost(list)
 	case r.weight == weightPromise && r.among == "" && g.Undivided != "":
 		return g.Undivided
 	case r.weight == weightPromise && r.among == "":

@@ -65,11 +65,14 @@ func TestStockChartRunsThePluginBesideTheCore(t *testing.T) {
 	const key = "cloud-config"
 	diff := cmp.Diff(strings.TrimSpace(wantConfig.Data[key]), strings.TrimSpace(gotConfig.Data[key]))
 	assert.Truef(t, diff == "" && gotConfig.Name == wantConfig.Name, "cloud config %s (-plugin.yaml +stock chart):\n%s", gotConfig.Name, diff)
-	raw, err := manifests.FS.ReadFile("deploy/rbac-plugin.yaml")
-	require.NoError(t, err)
-	granted := rules(t, rendered, "Role")
-	for _, rule := range rules(t, objects(t, string(raw)), "Role") {
-		assert.Truef(t, slices.Contains(granted, rule), "the Role lacks %q", rule)
+	for file, kind := range map[string]string{"deploy/rbac-plugin.yaml": "Role", "deploy/rbac-interruption.yaml": "ClusterRole"} {
+		raw, err := manifests.FS.ReadFile(file)
+		require.NoError(t, err)
+		granted, needed := rules(t, rendered, kind), rules(t, objects(t, string(raw)), kind)
+		assert.NotEmptyf(t, needed, "rules of %s", file)
+		for _, rule := range needed {
+			assert.Truef(t, slices.Contains(granted, rule), "the %s lacks %q", kind, rule)
+		}
 	}
 }
 
