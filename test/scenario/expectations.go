@@ -266,9 +266,7 @@ const lookLimit = 10 * time.Second
 // eventually waits until the condition holds. A look that begins in time may end later, so that a slow answer of the API server is none of the
 // product's. The error has the last observation.
 func eventually(ctx context.Context, within time.Duration, what string, holds condition) error {
-	waited, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	last := "nothing"
+	last, waited := "nothing", time.After(within)
 	for {
 		look, cancel := context.WithTimeout(ctx, lookLimit)
 		ok, saw, err := holds(look)
@@ -283,7 +281,8 @@ func eventually(ctx context.Context, within time.Duration, what string, holds co
 		}
 		last = saw
 		select {
-		case <-waited.Done():
+		case <-ctx.Done(): // the next look says so
+		case <-waited:
 			return fmt.Errorf("%w %s for %s; saw %s last", errWaited, within, what, last)
 		case <-time.After(pollInterval):
 		}
