@@ -57,6 +57,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
+	trim "github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/informed"
@@ -112,7 +113,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	client := fake.NewSimpleClientset()
 	client.PrependReactor("update", "nodes", versioned(client.Tracker()))
 	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), moves: prometheus.NewRegistry(), client: client,
-		factory: informers.NewSharedInformerFactory(client, 0), at: time.Now(), loops: testclock.NewFakePassiveClock(time.Now())}
+		factory: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim.Trim)), at: time.Now(), loops: testclock.NewFakePassiveClock(time.Now())}
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
 	require.NoError(t, err)
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: core, KubeClient: client, InformerFactory: w.factory, FrameworkHandle: handle,
@@ -313,7 +314,9 @@ func (w *world) put(objects ...runtime.Object) {
 		case *policyv1.PodDisruptionBudget:
 			informer = w.factory.Policy().V1().PodDisruptionBudgets().Informer()
 		}
-		require.NoError(w.T, informer.GetIndexer().Add(o))
+		trimmed, err := trim.Trim(o.DeepCopyObject()) // as the program's caches have it
+		require.NoError(w.T, err)
+		require.NoError(w.T, informer.GetIndexer().Add(trimmed))
 	}
 }
 
