@@ -163,7 +163,7 @@ func (n notInterrupted) BestOptions(options []coreexpander.Option, nodeInfos map
 		info := nodeInfos[o.NodeGroup.Id()]
 		return info == nil || !leastwaste.LeavesAcceleratorsIdle(o, info)
 	}
-	if len(passed) == 0 || !slices.ContainsFunc(preferred, suits) {
+	if len(passed) == 0 || len(preferred) == 0 || !slices.ContainsFunc(preferred, suits) && slices.ContainsFunc(passed, suits) {
 		return options
 	}
 	for _, o := range passed {

@@ -171,7 +171,8 @@ func TestInterruptedGroupsArePassedOverIfOthersHelp(t *testing.T) {
 	a, b := &apiv1.Pod{}, &apiv1.Pod{}
 	asks := apiv1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}
 	learns := &apiv1.Pod{Spec: apiv1.PodSpec{Containers: []apiv1.Container{{Resources: apiv1.ResourceRequirements{Requests: asks}}}}}
-	infos := map[string]*framework.NodeInfo{"gpu": framework.NewNodeInfo(&apiv1.Node{Status: apiv1.NodeStatus{Capacity: asks, Allocatable: asks}}, nil)}
+	gpu := framework.NewNodeInfo(&apiv1.Node{Status: apiv1.NodeStatus{Capacity: asks, Allocatable: asks}}, nil)
+	infos := map[string]*framework.NodeInfo{"gpu": gpu, "gpu2": gpu}
 	option := func(id string, pods ...*apiv1.Pod) coreexpander.Option {
 		return coreexpander.Option{NodeGroup: &group{id: id}, NodeCount: 1, Pods: pods}
 	}
@@ -187,6 +188,7 @@ func TestInterruptedGroupsArePassedOverIfOthersHelp(t *testing.T) {
 		{"it alone helps a pod, which the next choice is for", []coreexpander.Option{option("x", a, b), option("y", a)}, []string{"x"}, []string{"y"}},
 		{"the other's GPU would lie idle", []coreexpander.Option{option("x", a), option("gpu", a)}, []string{"x"}, []string{"x", "gpu"}},
 		{"the other has the GPU that a pod asks for", []coreexpander.Option{option("x", learns), option("gpu", learns)}, []string{"x"}, []string{"gpu"}},
+		{"the GPUs of both would lie idle", []coreexpander.Option{option("gpu", a), option("gpu2", a)}, []string{"gpu"}, []string{"gpu2"}},
 		{"it is the only one", []coreexpander.Option{option("x", a)}, []string{"x"}, []string{"x"}},
 		{"all are", []coreexpander.Option{option("x", a), option("y", a)}, []string{"x", "y"}, []string{"x", "y"}},
 	} {

@@ -25,6 +25,9 @@ func (c *Cache) readFailures(ctx context.Context) {
 	awsclient.Parallel(len(due), looksAtOnce, func(i int) {
 		name, since := due[i], time.Time{}
 		c.groups.look(name, func(e *entry) { since = e.Look(c.clock.Now()) })
+		if since.IsZero() { // the group is gone
+			return
+		}
 		failures, all, err := c.failedLaunches(ctx, name, since)
 		switch {
 		case ctx.Err() != nil:

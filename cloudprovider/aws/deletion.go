@@ -79,15 +79,19 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 		}
 		others := slices.DeleteFunc(slices.Clone(ids), p.replacedByAWS)
 		replaced := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(others, id) })
-		return errors.Join(end(others, false), end(replaced, true))
+		return errors.Join(end(replaced, true), end(others, false)) // AWS waits for none of the first
 	})
 }
 
 // replacedByAWS reports whether AWS takes an instance now and Capacity Rebalancing replaces it. Its group is larger by one meanwhile: with a lower desired
 // capacity AWS would end another instance, too.
 func (p *Provider) replacedByAWS(instance string) bool {
-	_, g := p.cache.Snapshot().Instance(instance)
-	return g != nil && g.CapacityRebalance && slices.ContainsFunc(nodemeta.NodesOf(p.registered.index, instance), interruption.Rebalances)
+	i, g := p.cache.Snapshot().Instance(instance)
+	return i != nil && rebalanced(i, g, nodemeta.NodesOf(p.registered.index, instance)...)
+}
+
+func rebalanced(i *group.Instance, g *group.Group, nodes ...*corev1.Node) bool {
+	return g.CapacityRebalance && !i.Lifecycle.ReplacesRootVolume() && slices.ContainsFunc(nodes, interruption.Rebalances)
 }
 
 // ForceDeleteNodes terminates the nodes' instances whatever the minimum size. AWS replaces instances that the minimum asks for.

@@ -26,7 +26,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -365,8 +364,7 @@ func (p *Provider) groupOf(node *corev1.Node) *group.Group {
 func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	id, ok := instanceID(node.Spec.ProviderID)
 	if i, g := p.view.Load().snapshot.Instance(id); ok && i != nil {
-		taken := interruption.Rebalances(node) && !i.Lifecycle.ReplacesRootVolume()
-		return !i.Lifecycle.Leaving() && !(taken && g.CapacityRebalance && !g.Source.Weighted()), nil
+		return !i.Lifecycle.Leaving() && (g.Source.Weighted() || !rebalanced(i, g, node)), nil
 	}
 	if node.Annotations[annotationNotAutoscaled] == "false" { // which says nothing of a node of our groups, whose sizes count it
 		return false, nil

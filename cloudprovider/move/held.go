@@ -134,12 +134,17 @@ func (r *round) groupProven(group string) bool {
 	return proven
 }
 
-// stopped reports whether the pod waits for a node, or one of its containers waits for something else than init containers, which may copy data.
+// stopped reports whether the pod waits for a node, or one of its containers does not run, though no init container runs before it, which may copy
+// data.
 func stopped(pod *corev1.Pod) bool {
-	statuses := slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
-	return pod.Spec.NodeName == "" || slices.ContainsFunc(statuses, func(c corev1.ContainerStatus) bool {
-		return c.State.Waiting != nil && c.State.Waiting.Reason != "PodInitializing"
-	})
+	s := &pod.Status
+	copies := slices.ContainsFunc(s.InitContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running != nil })
+	waits := func(c corev1.ContainerStatus) bool {
+		w := c.State.Waiting
+		return w != nil && !(copies && w.Reason == "PodInitializing")
+	}
+	return pod.Spec.NodeName == "" || slices.ContainsFunc(s.InitContainerStatuses, waits) ||
+		slices.ContainsFunc(s.ContainerStatuses, func(c corev1.ContainerStatus) bool { return waits(c) || c.State.Terminated != nil })
 }
 
 // unsettled says which workload of the node has a pod that is not Ready, or is a Deployment with pods of two templates, wherever they are. A pod that

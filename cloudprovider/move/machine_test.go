@@ -215,7 +215,18 @@ func TestWhichNodesMove(t *testing.T) {
 		{name: "a pod whose init container copies data for long", fleet: func(f *fleet) {
 			f.node("a-1", old, "web")
 			unreadyFor(f, "b-1", time.Hour, waitsFor("PodInitializing"))
+			pods := f.nodes[1].Pods()
+			pods[0].Status.InitContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+			f.nodes[1].Pods = func() []*corev1.Pod { return pods }
 		}, want: "a-1 held: rollout"},
+		{name: "a pod whose init container does not begin", fleet: func(f *fleet) {
+			f.node("a-1", old, "web")
+			unreadyFor(f, "b-1", time.Hour, waitsFor("PodInitializing"))
+		}, want: "a-1 placing"},
+		{name: "a pod whose container has ended", fleet: func(f *fleet) {
+			f.node("a-1", old, "web")
+			unreadyFor(f, "b-1", time.Hour, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}})
+		}, want: "a-1 placing"},
 		{name: "a pod that has not run for long holds no node that moves", fleet: func(f *fleet) {
 			state(f.node("a-1", old, "web"), rotation)
 			unreadyFor(f, "b-1", 15*time.Minute, crashed)

@@ -283,6 +283,9 @@ func eventually(ctx context.Context, within time.Duration, what string, holds co
 		select {
 		case <-ctx.Done(): // the next look says so
 		case <-waited:
+			if ctx.Err() != nil { // at the same moment
+				continue
+			}
 			return fmt.Errorf("%w %s for %s; saw %s last", errWaited, within, what, last)
 		case <-time.After(pollInterval):
 		}

@@ -110,7 +110,7 @@ type request struct {
 // shortage is the gap between the desired and the launched capacity, whoever asked for it.
 type shortage struct {
 	missing int       // by the last reading
-	began   time.Time // when instances were first missing, or last came
+	began   time.Time // when instances were first missing, or last came, or Launch was last suspended
 	open    int       // missing or not in service yet: instances that die early come and go
 	since   time.Time // the reading before the last change of open: a later failure may explain it
 	died    bool      // one of these has died and nobody has asked AWS why

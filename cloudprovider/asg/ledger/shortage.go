@@ -106,7 +106,7 @@ func (l *Ledger) RetryOverdue(wanted map[string]int, now time.Time) (again map[s
 // noteShortage follows the missing instances through the readings.
 func (l *Ledger) noteShortage(g *group.Group) {
 	s, missing, open := &l.shortage, g.Missing(), g.NotInService()
-	if missing != s.missing || l.group != nil && l.group.Suspended(group.ProcessLaunch) { // AWS has just begun to launch what is new
+	if s.missing == 0 || missing < s.missing || l.group != nil && l.group.Suspended(group.ProcessLaunch) {
 		s.began = g.ReadAt
 	}
 	s.missing = missing

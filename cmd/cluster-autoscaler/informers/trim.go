@@ -98,14 +98,19 @@ func kept[T any](all []T, keep func(T) bool) []T {
 	return all
 }
 
-// trimStatus keeps the conditions that are read, the resources of containers that are being resized, and why containers wait.
+// trimStatus keeps the conditions that are read, the resources of containers that are being resized, and those that do not run.
 func trimStatus(pod *corev1.Pod) {
 	s := &pod.Status
 	s.Conditions = kept(s.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type != corev1.PodReadyToStartContainers && c.Type != corev1.PodInitialized && c.Type != corev1.ContainersReady
 	})
-	s.InitContainerStatuses = telling(s.InitContainerStatuses, pod.Spec.InitContainers)
-	s.ContainerStatuses = telling(s.ContainerStatuses, pod.Spec.Containers)
+	ended := s.Phase == corev1.PodSucceeded || s.Phase == corev1.PodFailed
+	s.InitContainerStatuses = telling(s.InitContainerStatuses, pod.Spec.InitContainers, func(c corev1.ContainerState) bool {
+		return !ended && (c.Waiting != nil || c.Running != nil && s.Phase == corev1.PodPending)
+	})
+	s.ContainerStatuses = telling(s.ContainerStatuses, pod.Spec.Containers, func(c corev1.ContainerState) bool {
+		return !ended && (c.Waiting != nil || c.Terminated != nil)
+	})
 	s.EphemeralContainerStatuses = nil
 	if pod.Spec.Resources == nil { // since Kubernetes 1.36 kubelet states the sums of all pods
 		s.Resources, s.AllocatedResources = nil, nil
@@ -113,18 +118,18 @@ func trimStatus(pod *corev1.Pod) {
 	s.HostIP, s.HostIPs, s.PodIP, s.PodIPs = "", nil, "", nil
 }
 
-// telling returns why containers wait, and the resources of the containers that have others than the spec says. All others have those of the spec.
-func telling(statuses []corev1.ContainerStatus, containers []corev1.Container) []corev1.ContainerStatus {
+// telling returns the containers whose state tells something, and the resources of those that have others than the spec says. All others have those of
+// the spec.
+func telling(statuses []corev1.ContainerStatus, containers []corev1.Container, tells func(corev1.ContainerState) bool) []corev1.ContainerStatus {
 	statuses = kept(statuses, func(s corev1.ContainerStatus) bool {
-		return s.State.Waiting != nil || s.Resources != nil && !slices.ContainsFunc(containers, func(c corev1.Container) bool {
+		return tells(s.State) || s.Resources != nil && !slices.ContainsFunc(containers, func(c corev1.Container) bool {
 			return c.Name == s.Name && equality.Semantic.DeepEqual(c.Resources.Requests, s.AllocatedResources) &&
 				equality.Semantic.DeepEqual(c.Resources.Requests, s.Resources.Requests) && equality.Semantic.DeepEqual(c.Resources.Limits, s.Resources.Limits)
 		})
 	})
 	for i := range statuses {
 		s := &statuses[i]
-		statuses[i] = corev1.ContainerStatus{Name: s.Name, AllocatedResources: s.AllocatedResources, Resources: s.Resources,
-			State: corev1.ContainerState{Waiting: s.State.Waiting}}
+		statuses[i] = corev1.ContainerStatus{Name: s.Name, AllocatedResources: s.AllocatedResources, Resources: s.Resources, State: s.State}
 	}
 	return statuses
 }

@@ -112,18 +112,37 @@ func TestPodKeepsWhatDecidesItsPlace(t *testing.T) {
 }
 
 // Moves wait for a pod that runs and is not Ready for longer than for one that does not run.
-func TestPodKeepsWhyItsContainersWait(t *testing.T) {
-	status := func(states ...corev1.ContainerState) corev1.PodStatus {
-		s := corev1.PodStatus{Phase: corev1.PodRunning}
+func TestPodKeepsItsContainersThatDoNotRun(t *testing.T) {
+	runs, ended := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
+	waits := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+	statuses := func(states ...corev1.ContainerState) (list []corev1.ContainerStatus) {
 		for i, state := range states {
-			s.ContainerStatuses = append(s.ContainerStatuses, corev1.ContainerStatus{Name: fmt.Sprint(i), State: state})
+			list = append(list, corev1.ContainerStatus{Name: fmt.Sprint(i), State: state, RestartCount: 9})
 		}
-		return s
+		return list
 	}
-	crashes := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
-	full := &corev1.Pod{Status: status(crashes, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}})}
-	full.Status.ContainerStatuses[0].RestartCount = 9
-	trimmed(t, full, &corev1.Pod{Status: status(crashes)})
+	for _, tt := range []struct {
+		phase      corev1.PodPhase
+		init, main []corev1.ContainerState // that stay of one that waits, one that runs and one that has ended
+	}{
+		{corev1.PodPending, []corev1.ContainerState{waits, runs}, []corev1.ContainerState{waits, ended}},
+		{corev1.PodRunning, []corev1.ContainerState{waits}, []corev1.ContainerState{waits, ended}},
+		{corev1.PodSucceeded, nil, nil},
+		{corev1.PodFailed, nil, nil},
+	} {
+		p := &corev1.Pod{Status: corev1.PodStatus{Phase: tt.phase, InitContainerStatuses: statuses(waits, runs, ended), ContainerStatuses: statuses(waits, runs, ended)}}
+		_, err := Trim(p)
+		require.NoError(t, err)
+		kept := func(list []corev1.ContainerStatus) (states []corev1.ContainerState) {
+			for _, s := range list {
+				assert.Zerof(t, s.RestartCount, "restarts of %s", s.Name)
+				states = append(states, s.State)
+			}
+			return states
+		}
+		assert.Equalf(t, tt.init, kept(p.Status.InitContainerStatuses), "init containers of a pod in phase %s", tt.phase)
+		assert.Equalf(t, tt.main, kept(p.Status.ContainerStatuses), "containers of a pod in phase %s", tt.phase)
+	}
 }
 
 // The templates of DaemonSets keep their environment, because the VPC CNI's is read.
