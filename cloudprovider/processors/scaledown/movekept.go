@@ -79,6 +79,8 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		switch {
 		case m.rests(k.Node):
 			m.hold(name, move.HeldRoom, "AWS has refused a node for a move of its group, and is asked again later")
+		case m.unplaced[name]:
+			m.hold(name, move.HeldRoom, "room of a capacity buffer or of proactive scale-up is missing, and no group can launch a node for it")
 		case m.roomless[name]:
 			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
 		}
