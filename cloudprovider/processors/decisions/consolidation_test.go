@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/ptr"
@@ -32,7 +33,11 @@ import (
 // newDearWorld has groups of large and of small nodes. Each node has a Ready pod of its own Deployment.
 func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big *fakeaws.AutoScalingGroup)) *world {
 	t.Helper()
-	o := options()
+	return newDearWorldOf(t, options(), big, small, cpu, changes...)
+}
+
+func newDearWorldOf(t *testing.T, o config.AutoscalingOptions, big, small int, cpu string, changes ...func(big *fakeaws.AutoScalingGroup)) *world {
+	t.Helper()
 	o.ScaleDownDelayAfterAdd, o.ScanInterval = 100*time.Hour, planEvery // the core itself removes nothing
 	o.NodeGroupDefaults.MaxNodeStartupTime = 100 * time.Hour
 	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{On: true}}, Budgets: parseBudgets(t, "100%")}
@@ -514,6 +519,46 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 	assert.True(t, w.consolidation.Reason.Refused("small", w.clock.Now()), "the cheap group is asked again later")
 	for _, n := range w.record.Report().Nodes {
 		assert.Truef(t, n.Move == nil || n.Move.Failures <= 0, "node %s: want no failure, got %+v", n.Name, n.Move)
+	}
+}
+
+// A limit of the cluster lets no cheap node come, which no plan knows before. The plan for the other node would be of no more use.
+func TestGroupThatMayLaunchNoNodeIsOfNoFurtherPlan(t *testing.T) {
+	o := options()
+	o.MaxCoresTotal = 5 // each node has 2
+	w := newDearWorldOf(t, o, 2, 0, "1500m")
+	w.untilAdopted()
+	w.stays("2 big, 0 small", 60)
+	assert.True(t, w.consolidation.Reason.Refused("small", w.clock.Now()), "the cheap group is asked again later")
+	cancelled, _ := metric(t, w.moves, "asg_autoscaler_moves_total", "")
+	assert.Equal(t, 1.0, cancelled, "moves that ended, want one")
+}
+
+// The plan waits for something else than its group.
+func TestGroupThatNobodyAskedForANodeStaysOfUse(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		most   int // of nodes in the cluster
+		before func(w *world)
+		sizes  string
+	}{
+		{name: "a pod that no group helps has its turn first", sizes: "2 big, 1 small", before: func(w *world) { w.put(waiting("huge", "huge", "100")) }},
+		{name: "the cluster becomes full", most: 3, sizes: "2 big, 0 small", before: func(w *world) {
+			other := w.ready("big")[0].DeepCopy()
+			other.Name, other.UID, other.Spec.ProviderID = "other", "other", "aws:///zone/i-0123456789abcdef0"
+			other.Spec.Unschedulable = true
+			w.join(other)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options()
+			o.MaxNodesTotal = tt.most
+			w := newDearWorldOf(t, o, 2, 0, "1500m")
+			w.untilAdopted()
+			tt.before(w)
+			w.stays(tt.sizes, 20)
+			assert.False(t, w.consolidation.Reason.Refused("small", w.clock.Now()), "the cheap group is left out")
+		})
 	}
 }
 

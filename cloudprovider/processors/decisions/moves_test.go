@@ -466,6 +466,8 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 		}},
 		{name: "a group of fixed size", cpu: "500m", limits: [2]int{3, 3}, held: room, desired: 3,
 			waits: full + ": to mend it, give it a maximum size above its minimum"},
+		{name: "a full cluster, and a group at its minimum", cpu: "500m", most: 3, limits: [2]int{3, 5}, held: room, pause: 3 * time.Minute, desired: 3,
+			waits: full + ": the cluster has all nodes that --max-nodes-total allows"},
 		// The core, whose time does not pass, takes it for a node that may come.
 		{name: "a node seems to come without end", cpu: "1500m", pause: 36 * time.Minute, desired: 4, held: func(n decision.Node) bool {
 			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
@@ -493,6 +495,26 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 			assert.Truef(t, tt.idle == "" || w.Target(tt.idle) == 0, "group %q launches", tt.idle)
 		})
 	}
+}
+
+// A node is about to leave the full cluster, as after each move of a group at its minimum.
+func TestMoveOfAGroupAtItsMinimumWaitsForRoomInTheCluster(t *testing.T) {
+	o := options()
+	o.MaxNodesTotal = 4
+	w, nodes := newRotationWorldOf(t, o, "500m")
+	other := nodes[0].DeepCopy()
+	other.Name, other.UID, other.Labels, other.Spec.ProviderID = "other", "other", nil, "aws:///zone/i-0123456789abcdef0"
+	other.Spec.Unschedulable = true
+	w.join(other)
+	require.NoError(t, w.AWS.SetLimits("small", 3, 5))
+	w.Reread()
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+	w.clock.Step(time.Minute)
+	n := w.node(w.loop(), "small-0")
+	assert.Truef(t, n.Move != nil && n.Move.Retry.IsZero() && w.desired() == 3, "move %+v, want it to wait", n.Move)
+	require.NoError(t, w.factory.Core().V1().Nodes().Informer().GetIndexer().Delete(other))
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	assert.Equal(t, 4, w.desired(), "desired")
 }
 
 // As with user data that names another cluster. Three of these stop the moves of the group to the launch template version.

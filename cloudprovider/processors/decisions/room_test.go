@@ -200,6 +200,21 @@ func TestNoRemovalBeginsInTheLoopInWhichARequestFindsRoom(t *testing.T) {
 	})
 }
 
+// The pod of the node would have the place of the room.
+func TestMoveNamesTheRoomThatIsMissing(t *testing.T) {
+	w := movesAlone(t, 2, outdated{})
+	require.NoError(t, w.AWS.SetLimits("small", 0, 2))
+	w.Reread()
+	nodes := w.ready("small")
+	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
+	w.join(nodes...)
+	w.put(running("pod", "set", "500m", "small-0"))
+	w.addRoom("1500m", 1)
+	n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+	assert.Equal(t, "room of a capacity buffer or of proactive scale-up is missing, and no group can launch a node for it", n.Move.Waits)
+	assert.Equal(t, "", w.evicted())
+}
+
 // The room gets a node of another group than its own node's.
 func TestNodeWithRoomAloneGoesOnceTheRoomHasAnother(t *testing.T) {
 	begin := func(t *testing.T) *world {

@@ -79,6 +79,8 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		switch {
 		case m.rests(k.Node):
 			m.hold(name, move.HeldRoom, "AWS has refused a node for a move of its group, and is asked again later")
+		case m.unplaced[name]:
+			m.hold(name, move.HeldRoom, "room of a capacity buffer or of proactive scale-up is missing, and no group can launch a node for it")
 		case m.roomless[name]:
 			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
 		}
@@ -112,14 +114,16 @@ func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 		message += ": it is paused" + cause
 	} else if g.MaxSize <= g.MinSize {
 		message += ": to mend it, give it a maximum size above its minimum"
+	} else if m.full {
+		message += ": the cluster has all nodes that --max-nodes-total allows"
 	}
 	return message
 }
 
-// grows reports whether the group of a node may have another node in its place.
+// grows reports whether the group may have another node in a node's place. A move that has launched a node waits for room in a full cluster.
 func (m *Moves) grows(n *corev1.Node) bool {
-	ng := successor(m.Provider, n, false)
-	return ng != nil && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0 && !m.cools(ng.Id()) && !m.rests(n)
+	ng, full := successor(m.Provider, n, false), m.full && m.states[n.Name].Launches == 0
+	return ng != nil && !full && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0 && !m.cools(ng.Id()) && !m.rests(n)
 }
 
 // pause notes that AWS has launched no node for a move of the group. The core removes no node for a while after each one that it asks for,

@@ -176,6 +176,9 @@ func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpSt
 		node, ours := m.owners[i.Pod.UID]
 		if ours {
 			m.roomless[node] = true
+			if s.Result == corestatus.ScaleUpNoOptionsAvailable && m.consolidates(i.Pod) && m.plan().IsNew(i.Pod) { // such as at a limit of CPUs
+				m.Consolidation.Reason.Refuse(m.states[node].Into, m.Clock.Now())
+			}
 		} else {
 			m.hopeless[i.Pod.UID] = true
 		}

@@ -75,6 +75,7 @@ type Moves struct {
 	staying   map[string]time.Time    // since when nodes are held until somebody does something
 	slow      map[string]time.Time    // when a drain of theirs first ended with pods left
 	refusals  move.Refusals           // Auto Scaling groups for whose moves AWS has launched no node
+	full      bool                    // --max-nodes-total lets no further node come
 
 	registry *clusterstate.ClusterStateRegistry // of the core
 
@@ -238,8 +239,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		}
 		return byName[name] == nil
 	})
-	atMost := full(ctx, all)
-	if atMost { // the core does not try to scale up
+	m.full = full(ctx, all)
+	if m.full { // the core does not try to scale up
 		for _, node := range m.owners {
 			m.roomless[node] = true
 		}
@@ -252,7 +253,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		leftAlone := func(n move.Node) bool { return m.leftAlone(n) || m.heldOtherwise(n.Name) }
 		open, _ := m.Machine.Windows.Open(move.Consolidation, now)
 		open = open && m.Machine.Budgets.Left(move.Consolidation, len(nodes), nil) > 0
-		m.Consolidation.consider(ctx, nodes, leftAlone, rests && !pending, open, atMost, now)
+		m.Consolidation.consider(ctx, nodes, leftAlone, rests && !pending, open, m.full, now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
 		LeftAlone: m.leftAlone}, now)
@@ -318,6 +319,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		case stuck != "": // a node of another group would come in vain, and go again, without end
 			m.hold(name, move.HeldRoom, stuck)
 			switch {
+			case m.full && !m.lasts(m.blocked, name, blockedFor): // a node may be about to leave the cluster
 			case s.Launches == 0 || !m.refused(s.Replacement):
 				m.rest(name)
 			case m.neverCame(s.Replacement):
