@@ -2,6 +2,7 @@ package aws_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +11,10 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -45,6 +49,37 @@ func TestRefusalInAZoneIsAProblemOfItsZoneGroup(t *testing.T) {
 	require.Len(t, problems, 1, "problems")
 	assert.Equal(t, "launch-config-error a/"+awsworld.ZoneB, problems[0].Reason+" "+problems[0].ZoneGroup)
 	assert.Contains(t, problems[0].Message, `"a": in zone `+awsworld.ZoneB+", AWS refuses")
+}
+
+// A tag of another key is silently off, be it a pause, a cap or a taint. The tags of discovery are the owner's, whatever their keys.
+func TestMisspeltKeyIsAProblemOfItsGroup(t *testing.T) {
+	const own, searched = "asg-autoscaler.github.io/", "asg-autoscaler.github.io/fleet"
+	tags := map[string]string{searched: "a", asg.TagZonal: "false", group.TagPaused: "false", group.TagSpendCap: "99", move.TagBudget: "1",
+		move.TagRotateAge: "720h", group.TagSchedule + "office": "0 8 any any any for=1h max=9", awsworld.Template + "label/team": "a",
+		"x" + awsworld.Template + "label/a": "b", // misplaced, and read as in stock
+		"kops.k8s.io/instancegroup":         "nodes", "geeks:forum": "yes", "karpenter.k8s.aws/awsnodetemplate": "a",
+		"scheduling.cast.ai/node-template": "a", "asg-autoscaler-owner": "us"}
+	var want []string
+	for _, key := range []string{"ASG-Autoscaler.github.io/paused", "asg-autoscaler.github.com/zonal", own + "max-hourly-costs", own + "Paused", own + "pause",
+		own + "rotate_age", own + "schedule", own + "schedules/office", "asgautoscaler.github.io/paused", "K8s.io/Cluster-Autoscaler/node-template/taint/a",
+		"k8s.io/autoscaler/node-template/label/a", "k8s.io/cluster-autoscaler/node-templates/taint/a", "k8s.io/cluster-autoscaler/nodetemplate/resources/cpu"} {
+		tags[key], want = "true", append(want, fmt.Sprintf("unknown-tag %q", key))
+	}
+	w := world{awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 0, 9, tags), func(c *asg.Options, _ *aws.Options) {
+		c.Discovery.Filters[0] = append(c.Discovery.Filters[0], ownership.Tag{Key: searched})
+	})}
+	w.Reread()
+	var got []string
+	for _, p := range w.Problems() {
+		if key := strings.Split(p.Message, `"`)[3:4]; p.Reason == "unknown-tag" {
+			got = append(got, fmt.Sprintf("%s %q", p.Reason, key[0]))
+			assert.Contains(t, p.Remedy, `"Key":"`+key[0]+`"`, "next step")
+		}
+	}
+	assert.ElementsMatch(t, want, got, "problems")
+	w.wantProblems(map[string]float64{"a misplaced-prefix": 1, "a unknown-tag": float64(len(want))})
+	assert.Len(t, w.Events.All(), len(want)+1, "events")
+	assert.NoError(t, w.Grow("a", 1), "the group does not scale")
 }
 
 // stillTold is a world with one group whose time a test sets, and the problems in its timeline.

@@ -209,13 +209,17 @@ func (t *Template) addNodegroupLabels(in *Input, d Declared) {
 	}
 }
 
+// sure are the sources that a tag should not contradict. An owner may state another zone or operating system on purpose, and a label that nodes show
+// may be one of nodes that are gone, or may follow the tag.
+var sure = map[SourceKind]string{SourceNodegroup: "EKS node group", SourceUserData: "user data", SourceCatalogue: "instance type"}
+
 func (t *Template) addTagLabels(in *Input, d Declared) (problems []Problem) {
 	for _, key := range slices.Sorted(maps.Keys(d.Labels)) {
 		value := d.Labels[key]
-		pinned := in.PinnedZone != "" && slices.Contains(zoneLabels, key) // pinZone reports these
-		if old, ok := t.Labels[key]; ok && old != value && t.Sources.Labels[key].Kind == SourceNodegroup && !pinned {
+		by, pinned := sure[t.Sources.Labels[key].Kind], in.PinnedZone != "" && slices.Contains(zoneLabels, key) // pinZone reports these
+		if old, ok := t.Labels[key]; ok && old != value && by != "" && !pinned && cmp.Or(in.Learnt, &Learnt{}).labels[key] != value {
 			problems = append(problems, Problem{Group: in.Group, Key: labelPrefix + key, Value: value, Reason: ReasonConflict, Used: true,
-				Expected: "the value that the EKS node group gives its nodes, " + quote(old, maxShownValue)})
+				Expected: "the value that the " + by + " gives its nodes, " + quote(old, maxShownValue)})
 		}
 		t.promise(key, value, Source{Kind: SourceTag, Detail: labelPrefix + key})
 	}

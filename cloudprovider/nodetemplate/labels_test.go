@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -203,6 +204,46 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 			assert.Truef(t, slices.Equal(got, tt.problems), "problems %v, want %v", got, tt.problems)
 		})
 	}
+}
+
+// A tag copied from another group launches one node after the other for a pod that no node of the group can take.
+func TestATagThatContradictsItsNodesIsReportedAndUsed(t *testing.T) {
+	of := func(key, value string) map[string]string { return map[string]string{key: value} }
+	const arch, kind = "kubernetes.io/arch", "node.kubernetes.io/instance-type"
+	data := &UserData{Labels: of("pool", "cpu")}
+	for _, tt := range []struct {
+		name, key, value string
+		in               Input
+		want             string // the end of the problem, "" for none
+	}{
+		{name: "architecture", key: arch, value: "arm64", want: `the instance type gives its nodes, "amd64"`},
+		{name: "instance type", key: kind, value: "m5.xlarge", want: `the instance type gives its nodes, "m5.large"`},
+		{name: "in a zone group, too", key: arch, value: "arm64", in: Input{PinnedZone: "us-east-1a"}, want: `the instance type gives its nodes, "amd64"`},
+		{name: "the same", key: arch, value: "amd64"},
+		{name: "user data", key: "pool", value: "gpu", in: Input{UserData: data}, want: `the user data gives its nodes, "cpu"`},
+		{name: "user data that says the same", key: "pool", value: "cpu", in: Input{UserData: data}},
+		{name: "user data that nodes refute", key: "pool", value: "gpu", in: Input{UserData: data, Learnt: &Learnt{labels: of("pool", "gpu")}}},
+		{name: "nodes, which may be gone", key: "pool", value: "gpu", in: Input{Learnt: &Learnt{labels: of("pool", "cpu")}}},
+		{name: "the zone", key: corev1.LabelTopologyZone, value: "rack-1", in: Input{Zones: []string{"us-east-1a"}}},
+		{name: "the usual operating system", key: corev1.LabelOSStable, value: "windows"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Tags = of(labelPrefix+tt.key, tt.value)
+			template, problems := building(t, tt.in, "m5.large")
+			assert.Equal(t, tt.value, template.Labels[tt.key], "label")
+			var got string
+			for _, p := range problems {
+				got += p.String()
+				assert.Equal(t, ReasonConflict, p.Reason)
+			}
+			if tt.want != "" {
+				tt.want = fmt.Sprintf(`Auto Scaling group "g": tag %q=%q used, but expected the value that %s`, labelPrefix+tt.key, tt.value, tt.want)
+			}
+			assert.Equal(t, tt.want, got, "problems")
+		})
+	}
+	_, problems := building(t, Input{Tags: of(labelPrefix+kind, "m5a.large")}, "m5.large", "m5a.large")
+	assert.Empty(t, problems, "one of several types")
 }
 
 // Two kinds of label that the stock provider puts on templates and no node carries made similar groups look unlike.

@@ -25,7 +25,7 @@ const (
 	ReasonUnknownOption    Reason = "unknown-option"
 	ReasonOptionValue      Reason = "invalid-option-value"
 	ReasonOptionRange      Reason = "option-out-of-range" // used all the same, as the stock autoscaler does
-	ReasonConflict         Reason = "conflicting-sources" // a tag and the EKS node group differ, the tag is used
+	ReasonConflict         Reason = "conflicting-sources" // a tag and what makes the nodes differ, the tag is used
 	ReasonPinnedZone       Reason = "declared-zone"       // in a group that is scaled zone by zone
 	ReasonUnknownType      Reason = "unknown-instance-type"
 	ReasonNoType           Reason = "no-instance-type"

@@ -54,6 +54,7 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 		{key: p + "resources/cpu", value: "3920m", want: resources("cpu", "3920m")},
 		{key: p + "resources/cpu", value: "+2", want: resources("cpu", "2")},
 		{key: p + "resources/memory", value: "1.3Gi", want: resources("memory", "1.3Gi")},
+		{key: p + "resources/memory", value: "1Mi", want: resources("memory", "1Mi")},
 		{key: p + "resources/memory", value: "1E10", want: resources("memory", "1E10")},
 		{key: p + "resources/memory", value: "1Ei", want: resources("memory", "1Ei")},
 		{key: p + "resources/ephemeral-storage", value: "0", want: resources("ephemeral-storage", "0")},
@@ -111,6 +112,8 @@ func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
 		{key: p + "resources/cpu", value: "0", want: ReasonResourceQuantity, example: p + "resources/cpu=4"},
 		{key: p + "resources/memory", value: "16GB", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
 		{key: p + "resources/memory", value: "1e99", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
+		{key: p + "resources/memory", value: "16", want: ReasonResourceQuantity, example: p + "resources/memory=16Gi"},
+		{key: p + "resources/ephemeral-storage", value: "100", want: ReasonResourceQuantity, example: p + "resources/ephemeral-storage=16Gi"},
 		{key: p + "resources/pods", value: "0", want: ReasonResourceQuantity, example: p + "resources/pods=110"},
 		{key: p + "resources/nvidia.com/gpu", value: "0.5", want: ReasonResourceQuantity, example: p + "resources/nvidia.com/gpu=1"},
 

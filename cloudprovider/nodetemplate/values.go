@@ -109,6 +109,8 @@ func parseQuantity(name corev1.ResourceName, value string) (q resource.Quantity,
 		return q, expected
 	case q.IsZero() && (name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourcePods):
 		return q, "a quantity above zero"
+	case !q.IsZero() && q.CmpInt64(mib) < 0 && (name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage):
+		return q, "a quantity with its unit, such as 16Gi"
 	case strings.Contains(string(name), "/") && q.Cmp(*resource.NewQuantity(q.Value(), q.Format)) != 0:
 		return q, "a whole number, as device plugins count in"
 	}

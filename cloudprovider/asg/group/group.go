@@ -71,6 +71,7 @@ type Group struct {
 	ZonesNeeded    bool             // a pod needed one of the zones
 	Flag           Named            // the --nodes flag that names the group, or zero
 	ZoneLimits     map[string]Named // of --nodes flags that name a zone of the group, by zone
+	Searched       []string         // the keys of tags that --node-group-auto-discovery names
 
 	// StatedCapacity is the reading's own desired capacity. DesiredCapacity differs while the reading may be older than our knowledge.
 	StatedCapacity   int

@@ -3,6 +3,7 @@ package group
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,7 +15,12 @@ import (
 // TagSpendCap bounds what the nodes of its group cost per hour.
 const TagSpendCap = "asg-autoscaler.github.io/max-hourly-cost"
 
-var amount = regexp.MustCompile(`^\d{1,12}(?:\.\d+)?$`)
+var (
+	amount   = regexp.MustCompile(`^\d{1,12}(?:\.\d+)?$`)
+	meantKey = regexp.MustCompile(`(?i)^asg-?autoscaler\.|node.?templates?/(label|taint|resource|autoscaling)`) // for us, in any spelling
+	knownKey = regexp.MustCompile(`^asg-autoscaler\.github\.io/(max-hourly-cost|move-budget|paused|rotate-age|schedule/.*|zonal)$` +
+		`|k8s\.io/cluster-autoscaler/node-template/`)
+)
 
 // SpendCap returns the cap by TagSpendCap, and whether the group has one. It is 0 where the tag cannot be read: a cap that is silently off
 // would be worse.
@@ -33,7 +39,7 @@ func ParseAmount(text string) (perHour float64, ok bool) {
 	return perHour, true
 }
 
-// TagProblems returns what is wrong with the tags by which the owner of the group bounds its size.
+// TagProblems returns what is wrong with the tags by which the owner of the group bounds its size, and which tags have a misspelt key.
 func (g *Group) TagProblems() []launchspec.Problem {
 	problems := slices.Concat(g.PauseProblem(), g.ScheduleProblems())
 	text, capped := g.Tags[TagSpendCap]
@@ -41,6 +47,14 @@ func (g *Group) TagProblems() []launchspec.Problem {
 		problems = append(problems, launchspec.Problem{Reason: "invalid-spend-cap-tag", Blocks: true,
 			Message: fmt.Sprintf("its tag %s is %q, which is no amount such as 25.50, so the group does not grow", TagSpendCap, text),
 			Remedy:  "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, TagSpendCap)})
+	}
+	for _, key := range slices.Sorted(maps.Keys(g.Tags)) {
+		if meantKey.MatchString(key) && !knownKey.MatchString(key) && !slices.Contains(g.Searched, key) {
+			problems = append(problems, launchspec.Problem{Reason: "unknown-tag", Message: fmt.Sprintf("its tag %q counts for nothing: behind "+
+				"asg-autoscaler.github.io/ comes max-hourly-cost, move-budget, paused, rotate-age, schedule/<name> or zonal, and behind "+
+				"k8s.io/cluster-autoscaler/node-template/ comes label/, taint/, resources/ or autoscaling-options/", key),
+				Remedy: "give the tag the key that you mean, and delete this one: " + shellword.DeleteTag(g.Name, key)})
+		}
 	}
 	return problems
 }

@@ -200,8 +200,11 @@ func (d Discovery) Names() []string {
 	return slices.Compact(names)
 }
 
-// Limit has the --nodes flags limit the sizes of the group and of its zone groups.
+// Limit has the --nodes flags limit the sizes of the group and of its zone groups, and notes the tags by which groups are searched.
 func (d Discovery) Limit(g *group.Group) {
+	for _, tag := range slices.Concat(d.Filters...) {
+		g.Searched = append(g.Searched, tag.Key)
+	}
 	g.ZoneLimits = map[string]group.Named{}
 	for _, n := range d.Named {
 		if n.Name == g.Name {

@@ -11,7 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
@@ -21,6 +23,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/flowcontrol"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -199,28 +202,31 @@ func longest(ctx *cacontext.AutoscalingContext, node string, now time.Time) (lon
 	return longest
 }
 
-// ofNodes are the annotations of nodes with the values that they know.
-var ofNodes = map[nodemeta.Annotation][]string{
-	nodemeta.DoNotDisrupt: {"", "true", "false"}, nodemeta.RemovalRequested: {"", "true", nodemeta.ReplaceFirst, "false"},
-}
+// ofNodes and ofPods are the annotations of nodes and of pods with the values that they know. DoNotDisrupt of a pod knows others.
+var (
+	ofNodes = map[nodemeta.Annotation][]string{nodemeta.DoNotDisrupt: {"", "true", "false"}, eligibility.ScaleDownDisabledKey: {"", "true", "false"},
+		nodemeta.RemovalRequested: {"", "true", nodemeta.ReplaceFirst, "false"}}
+	ofPods = map[nodemeta.Annotation][]string{move.RestartToMove: {"", "true", "false"}, drain.PodSafeToEvictKey: {"", "true", "false", "on-completion"}}
+)
 
-// Ignored returns the handler that publishes an event on a pod or node whose annotation counts for nothing, for the informers of both.
+// Ignored returns the handler that publishes an event on a pod or node whose annotation counts for nothing, for the informers of both. Thousands of pods
+// may have the annotation of one template, so a hundred of them get the event at once, and then one each second.
 func Ignored(events record.EventRecorder) cache.ResourceEventHandler {
+	nothing, limit := &metav1.ObjectMeta{}, flowcontrol.NewTokenBucketRateLimiter(1, 100)
 	see := func(before, after any) {
-		changed := func(a nodemeta.Annotation) bool { return a.Of(before.(metav1.Object)) != a.Of(after.(metav1.Object)) }
-		switch o := after.(type) {
-		case *corev1.Pod:
-			if _, _, err := nodemeta.LeftAlone(o, time.Time{}); err != nil && changed(nodemeta.DoNotDisrupt) {
-				events.Eventf(o, corev1.EventTypeWarning, "DoNotDisruptIgnored", "The annotation %s is ignored: %v", nodemeta.DoNotDisrupt, err)
+		was, is, known := before.(metav1.Object), after.(metav1.Object), ofNodes
+		if pod, of := after.(*corev1.Pod); of {
+			known = ofPods
+			if _, _, err := nodemeta.LeftAlone(pod, time.Time{}); err != nil && nodemeta.DoNotDisrupt.Of(was) != nodemeta.DoNotDisrupt.Of(is) {
+				events.Eventf(pod, corev1.EventTypeWarning, "DoNotDisruptIgnored", "The annotation %s is ignored: %v", nodemeta.DoNotDisrupt, err)
 			}
-		case *corev1.Node:
-			for key, known := range ofNodes {
-				if value := key.Of(o); changed(key) && !slices.Contains(known, value) {
-					events.Eventf(o, corev1.EventTypeWarning, "AnnotationIgnored", "The annotation %s is ignored: %.80q is none of %s",
-						key, value, strings.Join(known[1:], ", "))
-				}
+		}
+		for key, values := range known {
+			if value := key.Of(is); value != key.Of(was) && !slices.Contains(values, value) && limit.TryAccept() {
+				events.Eventf(after.(runtime.Object), corev1.EventTypeWarning, "AnnotationIgnored", "The annotation %s is ignored: %.80q is none of %s",
+					key, value, strings.Join(values[1:], ", "))
 			}
 		}
 	}
-	return cache.ResourceEventHandlerFuncs{AddFunc: func(o any) { see(&metav1.ObjectMeta{}, o) }, UpdateFunc: see}
+	return cache.ResourceEventHandlerFuncs{AddFunc: func(o any) { see(nothing, o) }, UpdateFunc: see}
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
@@ -316,7 +317,7 @@ func TestPausedGroupHasNoCandidates(t *testing.T) {
 }
 
 func TestInvalidValueGetsOneEvent(t *testing.T) {
-	events := record.NewFakeRecorder(10)
+	events := record.NewFakeRecorder(20)
 	handler, pod := Ignored(events), web("a", "n", doNotDisruptKey, "until lunch")
 	same := pod.DeepCopy()
 	same.Status.Phase = corev1.PodPending
@@ -328,6 +329,15 @@ func TestInvalidValueGetsOneEvent(t *testing.T) {
 		handler.OnAdd(node, false)
 		handler.OnUpdate(node, node)
 	}
+	for _, value := range []string{"True", "yes", "true", "false", ""} {
+		handler.OnAdd(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{eligibility.ScaleDownDisabledKey: value}}}, false)
+	}
+	for _, value := range []string{"False", "no", "true", "false", "on-completion", ""} {
+		pod := web("a", "n", safeToEvict, value)
+		handler.OnAdd(pod, false)
+		handler.OnUpdate(pod, pod.DeepCopy())
+	}
+	handler.OnUpdate(web("a", "n", move.RestartToMove, "true"), web("a", "n", move.RestartToMove, "True"))
 	close(events.Events)
 	var got []string
 	for e := range events.Events {
@@ -338,5 +348,21 @@ func TestInvalidValueGetsOneEvent(t *testing.T) {
 		`Warning AnnotationIgnored The annotation karpenter.sh/do-not-disrupt is ignored: "4h" is none of true, false`,
 		`Warning AnnotationIgnored The annotation cluster-autoscaler.kubernetes.io/scale-down-requested is ignored: "4h" is none of true, replace, false`,
 		`Warning AnnotationIgnored The annotation karpenter.sh/do-not-disrupt is ignored: "replace" is none of true, false`,
+		`Warning AnnotationIgnored The annotation cluster-autoscaler.kubernetes.io/scale-down-disabled is ignored: "True" is none of true, false`,
+		`Warning AnnotationIgnored The annotation cluster-autoscaler.kubernetes.io/scale-down-disabled is ignored: "yes" is none of true, false`,
+		`Warning AnnotationIgnored The annotation cluster-autoscaler.kubernetes.io/safe-to-evict is ignored: "False" is none of true, false, on-completion`,
+		`Warning AnnotationIgnored The annotation cluster-autoscaler.kubernetes.io/safe-to-evict is ignored: "no" is none of true, false, on-completion`,
+		`Warning AnnotationIgnored The annotation asg-autoscaler.github.io/restart-to-move is ignored: "True" is none of true, false`,
 	}, got)
+}
+
+func TestEventsOfIgnoredAnnotationsAreBounded(t *testing.T) {
+	events := record.NewFakeRecorder(1000)
+	handler := Ignored(events)
+	for range 1000 { // of one Deployment
+		handler.OnAdd(web("a", "n", safeToEvict, "False"), true)
+	}
+	assert.Truef(t, len(events.Events) >= 100 && len(events.Events) < 200, "%d events on a thousand pods", len(events.Events))
+	pod := web("b", "n", "other", "a")
+	assert.Zero(t, testing.AllocsPerRun(10, func() { handler.OnAdd(pod, true) }), "allocations for a pod without the annotations")
 }

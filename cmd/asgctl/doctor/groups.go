@@ -27,7 +27,7 @@ func areaOf(reason string) string {
 	case launchspec.ReasonNoInstanceType, nodetemplate.ReasonUnknownType, nodetemplate.ReasonImageMismatch,
 		nodetemplate.ReasonMixedTypes, nodetemplate.ReasonWideSpread:
 		return "types"
-	case asg.ReasonZonalTag, nodetemplate.ReasonUnknownKind, nodetemplate.ReasonMisplacedPrefix, nodetemplate.ReasonLabelKey, nodetemplate.ReasonLabelValue,
+	case "unknown-tag", asg.ReasonZonalTag, nodetemplate.ReasonUnknownKind, nodetemplate.ReasonMisplacedPrefix, nodetemplate.ReasonLabelKey, nodetemplate.ReasonLabelValue,
 		nodetemplate.ReasonTaintKey, nodetemplate.ReasonTaintForm, nodetemplate.ReasonTaintEffect, nodetemplate.ReasonTaintValue,
 		nodetemplate.ReasonResourceName, nodetemplate.ReasonResourceQuantity, nodetemplate.ReasonUnknownOption, nodetemplate.ReasonOptionValue,
 		nodetemplate.ReasonOptionRange, nodetemplate.ReasonConflict, nodetemplate.ReasonPinnedZone:
