@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	corepriority "k8s.io/autoscaler/cluster-autoscaler/expander/priority"
@@ -101,8 +102,15 @@ func (c *Chain) Priorities() *apiv1.ConfigMap {
 // best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges
 // even a single option, because nothing else says why it was chosen.
 func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (*coreexpander.Option, func(string) string) {
-	if c.priority != nil {
-		c.priority.leftOut = nil // the steps before it may leave one option
+	if p := c.priority; p != nil {
+		all, _ := p.configMaps.List(labels.Everything()) // none before they are read, because every namespace has some
+		missing := len(all) > 0 && c.Priorities() == nil
+		if missing && !p.missing && c.event != nil {
+			message := fmt.Sprintf("No priorities count: namespace %s has no config map %s", all[0].Namespace, corepriority.PriorityConfigMapName)
+			klog.Background().Info(message)
+			c.event(apiv1.EventTypeWarning, "PriorityConfigMapMissing", message)
+		}
+		p.leftOut, p.missing = nil, missing // the steps before it may leave one option
 	}
 	judged := false
 	var judgements []func(nodeGroup string) string

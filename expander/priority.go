@@ -17,12 +17,13 @@ import (
 
 // priority is the core's priority expander for node groups some of which are zone groups. A pattern that matches the name
 // of an Auto Scaling group matches its zone groups, too. A zone group may have priorities by its own ID and by its group's
-// name, and the higher one counts. The core's expander decides, and reports faults of its config map.
+// name, and the higher one counts. The core's expander decides, and reports faults of its config map. The chain reports that it is missing.
 type priority struct {
 	core       coreexpander.Filter
 	configMaps corelisters.ConfigMapNamespaceLister // the core reads them, too
 	groupName  func(nodeGroupID string) string
 	leftOut    map[string]bool // node groups of a lower priority than the last options kept
+	missing    bool            // its config map, since before the last options
 }
 
 // newPriority makes the core's expander as the core does. Its config maps are read for as long as the process runs.

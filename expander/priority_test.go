@@ -17,7 +17,9 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corepriority "k8s.io/autoscaler/cluster-autoscaler/expander/priority"
 	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 )
 
@@ -149,6 +151,37 @@ func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
 	assert.Truef(t, len(got) == 3 && got[1].NodeGroup.Id() == "web/a", "options kept = %+v, want all three", got)
 	assert.Nil(t, warnings(recorder), "events")
 	assert.Nil(t, filter.BestOptions(nil, nil), "options kept of none")
+}
+
+// Every namespace has a config map of its own, so that none at all means that they have not been read.
+func TestMissingPrioritiesAreReportedOnceEachTime(t *testing.T) {
+	named := func(name string) *apiv1.ConfigMap {
+		return &apiv1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: map[string]string{corepriority.ConfigMapKey: "{10: [.*]}"}}
+	}
+	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	configMaps := corelisters.NewConfigMapLister(store).ConfigMaps(namespace)
+	filter := &priority{core: corepriority.NewFilter(configMaps, &record.FakeRecorder{}), configMaps: configMaps, groupName: groupOf}
+	var got []string
+	chain := &Chain{steps: []step{{filter: firstByName{}, flag: true}}, priority: filter, event: func(kind, reason, message string) { got = append(got, kind+" "+reason+": "+message) }}
+	priorities := named(corepriority.PriorityConfigMapName)
+	missing := []string{"Warning PriorityConfigMapMissing: No priorities count: namespace kube-system has no config map cluster-autoscaler-priority-expander"}
+	for _, moment := range []struct {
+		name   string
+		change func() error
+		want   []string
+	}{
+		{"not read", func() error { return nil }, nil},
+		{"missing", func() error { return store.Add(named("kube-root-ca.crt")) }, missing},
+		{"there", func() error { return store.Add(priorities) }, nil},
+		{"deleted", func() error { return store.Delete(priorities) }, missing},
+	} {
+		require.NoError(t, moment.change())
+		got = nil
+		for range 3 {
+			require.NotNil(t, chain.BestOption(offer("batch", "web/a"), nil))
+		}
+		assert.Equal(t, moment.want, got, moment.name)
+	}
 }
 
 func TestLowerPriorityIsNotBalancedWithTheHighest(t *testing.T) {

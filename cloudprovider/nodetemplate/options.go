@@ -38,13 +38,13 @@ func (o *Options) set(name, value string) *Problem {
 	case "scaledowngpuutilizationthreshold":
 		return setRatio(&o.ScaleDownGPUUtilizationThreshold, value)
 	case "scaledownunneededtime":
-		return setDuration(&o.ScaleDownUnneededTime, value)
+		return setDuration(&o.ScaleDownUnneededTime, value, 0)
 	case "scaledownunreadytime":
-		return setDuration(&o.ScaleDownUnreadyTime, value)
+		return setDuration(&o.ScaleDownUnreadyTime, value, 0)
 	case "maxnodeprovisiontime":
-		return setDuration(&o.MaxNodeProvisionTime, value)
+		return setDuration(&o.MaxNodeProvisionTime, value, time.Second)
 	case "maxnodestartuptime":
-		return setDuration(&o.MaxNodeStartupTime, value)
+		return setDuration(&o.MaxNodeStartupTime, value, 0)
 	case "ignoredaemonsetsutilization":
 		return setBool(&o.IgnoreDaemonSetsUtilization, value)
 	}
@@ -66,10 +66,10 @@ func setRatio(to **float64, value string) *Problem {
 	return nil
 }
 
-func setDuration(to **time.Duration, value string) *Problem {
+func setDuration(to **time.Duration, value string, least time.Duration) *Problem {
 	d, err := time.ParseDuration(value)
-	if err != nil || d < 0 {
-		return &Problem{Reason: ReasonOptionValue, Expected: "a duration with its unit, not negative", Example: "10m"}
+	if err != nil || d < least {
+		return &Problem{Reason: ReasonOptionValue, Expected: "a duration with its unit, " + least.String() + " or more", Example: "10m"}
 	}
 	*to = &d
 	return nil

@@ -74,6 +74,7 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 
 		// The stock provider knows the names of these two, and ignores them.
 		{key: p + "autoscaling-options/maxnodeprovisiontime", value: "20m", want: Declared{Options: Options{MaxNodeProvisionTime: new(20 * time.Minute)}}},
+		{key: p + "autoscaling-options/maxnodeprovisiontime", value: "1s", want: Declared{Options: Options{MaxNodeProvisionTime: new(time.Second)}}},
 		{key: p + "autoscaling-options/maxnodestartuptime", value: "5m", want: Declared{Options: Options{MaxNodeStartupTime: new(5 * time.Minute)}}},
 
 		// Not about the template.
@@ -122,6 +123,7 @@ func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
 		{key: p + "autoscaling-options/scaledownutilizationthreshold", value: "Inf", want: ReasonOptionValue, example: p + "autoscaling-options/scaledownutilizationthreshold=0.5"},
 		{key: p + "autoscaling-options/scaledownunneededtime", value: "30", want: ReasonOptionValue, example: p + "autoscaling-options/scaledownunneededtime=10m"},
 		{key: p + "autoscaling-options/scaledownunneededtime", value: "-5m", want: ReasonOptionValue, example: p + "autoscaling-options/scaledownunneededtime=10m"},
+		{key: p + "autoscaling-options/maxnodeprovisiontime", value: "0", want: ReasonOptionValue, example: p + "autoscaling-options/maxnodeprovisiontime=10m"},
 		{key: p + "autoscaling-options/ignoredaemonsetsutilization", value: "yes", want: ReasonOptionValue, example: p + "autoscaling-options/ignoredaemonsetsutilization=true"},
 		{key: p + "autoscaling-options/scaledowndelay", value: "5m", want: ReasonUnknownOption},
 		{key: p + "autoscaling-options/ScaleDownUnneededTime", value: "5m", want: ReasonUnknownOption, example: p + "autoscaling-options/scaledownunneededtime=5m"},

@@ -54,6 +54,14 @@ func run() int {
 	for _, f := range options.GivenInert(pflag.CommandLine) {
 		klog.InfoS("A flag does nothing here", "flag", "--"+f.Name, "reason", f.Why)
 	}
+	for _, word := range pflag.Args() { // stock drops them without a word, so Deployments have some
+		klog.ErrorS(nil, "A word among the flags counts for nothing", "word", word, "remedy", "write --flag=value")
+	}
+	for _, name := range []string{"scale-down-utilization-threshold", "scale-down-gpu-utilization-threshold"} {
+		if ratio, _ := pflag.CommandLine.GetFloat64(name); ratio > 1 { // stock takes it, too
+			klog.ErrorS(nil, "A flag lets nodes go however full they are", "flag", "--"+name, "value", ratio, "expected", "a ratio from 0 to 1")
+		}
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()

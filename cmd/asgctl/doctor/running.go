@@ -22,6 +22,9 @@ const answerTimeout = 15 * time.Second
 // checkRunning asks the running autoscaler, because its credentials and its network may not be the caller's. One that does not answer
 // the API server while one of its pods is Ready is no finding: the API server may not reach the pod.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
+	for _, word := range in.flags[""] {
+		c.find("the autoscaler's flags", fmt.Sprintf("the word %q counts for nothing", word), "its pod", "write --flag=value in "+in.ourDeployment())
+	}
 	from := in.Running
 	from.Namespace, from.Lease, from.LeaseIn, from.Leading = in.namespace, leaseOf(in.flags), in.leaseNamespace(), true
 	bound := min(answerTimeout, in.Timeout/4)

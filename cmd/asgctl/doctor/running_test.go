@@ -163,6 +163,19 @@ func TestReportWithoutDecisionsIsOfNoSoundAutoscaler(t *testing.T) {
 	}
 }
 
+func TestWordsAmongTheFlagsAreFound(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"version": "v1", "process": {"leader": true}, "loop": {"number": 1}}`))
+	}))
+	defer server.Close()
+	in, c := asks(ofAccount("a", corev1.Container{Args: []string{"--scale-down-enabled", "false", "--v", "4"}})), &Check{}
+	in.takeFlags()
+	in.Running.URL, in.Timeout, in.Now = server.URL, time.Minute, time.Now
+	assert.True(t, checkRunning(t.Context(), in, c), "looked")
+	assert.Equal(t, []Finding{{Object: "the autoscaler's flags", Problem: `the word "false" counts for nothing`, Evidence: "its pod",
+		Next: "write --flag=value in deployment/cluster-autoscaler"}}, c.Findings)
+}
+
 // The lease of a pod without --namespace is in kube-system, wherever the pod is.
 func TestLeaderIsFoundByALeaseOfAnotherNamespace(t *testing.T) {
 	const pod = `{"kind": "Pod", "apiVersion": "v1", "metadata": {"namespace": "autoscaling", "name": "a"}, "status": {"phase": "Running"}}`

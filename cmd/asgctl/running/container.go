@@ -38,7 +38,7 @@ func isAutoscaler(c corev1.Container) bool {
 	return slices.ContainsFunc(words, autoscaler.MatchString)
 }
 
-// Flags are the flags of a container, by name, which has hyphens. A flag may be repeated.
+// Flags are the flags of a container, by name, which has hyphens. A flag may be repeated. Words that count for nothing have the name "".
 type Flags map[string][]string
 
 func FlagsOf(c corev1.Container) Flags {
@@ -48,6 +48,8 @@ func FlagsOf(c corev1.Container) Flags {
 			name, value, _ := strings.Cut(strings.TrimPrefix(flag, "-"), "=")
 			name = nameOf(name)
 			found[name] = append(found[name], value)
+		} else if !Shell(c) {
+			found[""] = append(found[""], word)
 		}
 	}
 	return found
@@ -83,7 +85,8 @@ func words(c corev1.Container) (words []string) {
 	}
 	for _, word := range slices.Concat(c.Command[min(len(c.Command), 1):], c.Args) {
 		word = expansion.Expand(word, expansion.MappingFuncFor(variables))
-		if last := len(words) - 1; last >= 0 && !strings.HasPrefix(word, "-") && strings.HasPrefix(words[last], "-") && !strings.Contains(words[last], "=") {
+		value := !strings.HasPrefix(word, "-") && word != "true" && word != "false" // which no flag takes from a word of its own
+		if last := len(words) - 1; value && last >= 0 && strings.HasPrefix(words[last], "-") && !strings.Contains(words[last], "=") {
 			words[last] += "=" + word
 			continue
 		}

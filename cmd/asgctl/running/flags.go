@@ -101,7 +101,7 @@ func deployed(d *appsv1.Deployment) (flags []string, err error) {
 	if region := RegionOf(container); region != "" {
 		flags = []string{"--asg-region=" + region} // a later one wins
 	}
-	return append(flags, words(container)...), nil
+	return append(flags, slices.DeleteFunc(words(container), func(word string) bool { return !strings.HasPrefix(word, "-") })...), nil
 }
 
 func (o Options) ContextNamespace() string {

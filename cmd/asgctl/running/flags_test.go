@@ -35,6 +35,8 @@ func TestFlagsOfDeployment(t *testing.T) {
 		{"own region", corev1.Container{Args: []string{"--asg-region=a"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}}, []string{"--asg-region=b", "--asg-region=a"}},
 		{"values of their own words", corev1.Container{Args: []string{"--cloud-config", "/etc/x", "--asg-region", "a", "--v", "4"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}},
 			[]string{"--asg-region=b", "--cloud-config=/etc/x", "--asg-region=a", "--v=4"}},
+		{"words that no flag takes", corev1.Container{Args: []string{"--scale-down-enabled", "false", "--shadow", "true", "--nodes=1:10:a", "1:10:b", "--v", "4"}},
+			[]string{"--scale-down-enabled", "--shadow", "--nodes=1:10:a", "--v=4"}},
 		{"variables", corev1.Container{Args: []string{"--asg-cluster-name=$(CLUSTER)", "--asg-interruption-queue=$(QUEUE)", "--asg-price-file=$(NONE)"},
 			Env: []corev1.EnvVar{{Name: "CLUSTER", Value: "old"}, {Name: "CLUSTER", Value: "prod"}, {Name: "QUEUE", ValueFrom: &corev1.EnvVarSource{}}}},
 			[]string{"--asg-cluster-name=prod", "--asg-interruption-queue=$(QUEUE)", "--asg-price-file=$(NONE)"}},
@@ -56,6 +58,10 @@ func TestFlagsOfAContainer(t *testing.T) {
 	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on",
 		"--asg_interruption-queue=my_queue"}}
 	assert.Equal(t, Flags{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "asg-interruption-queue": {"my_queue"}}, FlagsOf(c))
+	dropped := FlagsOf(corev1.Container{Args: []string{"--shadow", "false", "--nodes=0:1:a", "0:2:b"}})
+	assert.Equal(t, Flags{"shadow": {""}, "": {"false", "0:2:b"}, "nodes": {"0:1:a"}}, dropped)
+	assert.True(t, dropped.Shadows(), "--shadow false shadows")
+	assert.Empty(t, FlagsOf(corev1.Container{Command: []string{"sh", "start.sh"}}), "flags of a shell")
 }
 
 // A flag stays as it is, each of its values, and a given one replaces it.

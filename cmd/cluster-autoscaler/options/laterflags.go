@@ -2,7 +2,6 @@ package options
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -67,7 +66,18 @@ func (o *Options) FillStartupTime(fs *pflag.FlagSet, core config.AutoscalingOpti
 	}
 }
 
+// needs are flags that do nothing while another one has its default.
+var needs = map[string]string{"asg-rotate-age": "asg-rotate", "asg-repair-rule": "asg-repair", "asg-consolidate-horizon": "asg-consolidate",
+	"asg-rebalance": "asg-interruption-queue", "asg-interruption-deadline": "asg-interruption-queue"}
+
 // GivenInert lists the flags that were given and do nothing, sorted by name. fs is parsed.
-func GivenInert(fs *pflag.FlagSet) []Inert {
-	return slices.DeleteFunc(slices.Clone(inert), func(f Inert) bool { return !fs.Changed(f.Name) })
+func GivenInert(fs *pflag.FlagSet) (given []Inert) {
+	fs.Visit(func(f *pflag.Flag) {
+		if i, is := f.Value.(*Inert); is {
+			given = append(given, *i)
+		} else if other := fs.Lookup(needs[f.Name]); other != nil && other.Value.String() == other.DefValue {
+			given = append(given, Inert{Name: f.Name, Why: "it needs --" + other.Name})
+		}
+	})
+	return given
 }

@@ -134,7 +134,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"They count before the built-in prices. The autoscaler reads the file again when it changes. If empty: the built-in list prices alone.")
 	fs.StringVar(&a.SpotPrices, "asg-spot-prices", SpotPricesOff, "Source of spot prices. "+SpotPricesLive+": the autoscaler asks EC2 every 10 minutes in the "+
 		"background (ec2:DescribeSpotPriceHistory). "+SpotPricesOff+": it estimates them as a ratio of the on-demand price.")
-	fs.StringSliceVar(&a.SpendCaps, aws.SpendCapFlag, nil, "The most that nodes may cost per hour, in the currency of the region's prices. AMOUNT is for all nodes, "+
+	fs.StringArrayVar(&a.SpendCaps, aws.SpendCapFlag, nil, "The most that nodes may cost per hour, in the currency of the region's prices. AMOUNT is for all nodes, "+
 		"LABEL=VALUE:AMOUNT for the nodes with that label, such as team=ml:25.50. It may be given several times. Instances that AWS has been asked for count, and estimated prices. "+
 		"The autoscaler adds no node that would exceed it, and none of a type without a price. It removes no node for it. The tag "+group.TagSpendCap+" bounds one group. If empty: no limit.")
 	fs.Float64Var(&a.TroublePenalty, "asg-least-cost-penalty", 0.5, "Penalty of the least-cost expander on the price of nodes of a group "+
@@ -142,7 +142,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.Float64Var(&a.PreferencePercent, "asg-preference-percent", 5, "How much more nodes may cost, in percent, that suit better what pods prefer: preferred node affinity, "+
 		"and topology spread with ScheduleAnyway. Preferences decide between groups whose prices differ by less. 0 ignores them. From 0 to 1000.")
 	fs.DurationVar(&a.PlanLimit, "asg-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up, and again for one that follows what pods prefer. "+
-		"After that the cheapest plan found so far counts, and the log says so. Above 0s.")
+		"After that the cheapest plan found so far counts, and the log says so. At least 1ms.")
 	fs.DurationVar(&a.RefreshInterval, "asg-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups. A reading is one API call per 100 groups. At least 1s.")
 	fs.DurationVar(&a.MotionInterval, "asg-motion-interval", 2*time.Second,
@@ -214,8 +214,8 @@ func (a *AWS) Validate() error {
 		value, least time.Duration
 	}{
 		{"asg-refresh-interval", a.RefreshInterval, minInterval}, {"asg-motion-interval", a.MotionInterval, minInterval},
-		{"asg-pod-settle-time", a.PodSettleTime, 0}, {"asg-rotate-age", a.RotateAge, 0}, {"asg-consolidate-horizon", a.ConsolidateHorizon, 0},
-		{"asg-move-max-wait", a.MoveMaxWait, 0}, {"asg-move-proof", a.MoveProof, 0},
+		{"asg-pod-settle-time", a.PodSettleTime, 0}, {"asg-rotate-age", a.RotateAge, 0}, {"asg-consolidate-horizon", a.ConsolidateHorizon, minInterval},
+		{"asg-move-max-wait", a.MoveMaxWait, 0}, {"asg-move-proof", a.MoveProof, 0}, {"asg-least-cost-plan-limit", a.PlanLimit, time.Millisecond},
 	} {
 		if d.value < d.least {
 			return fmt.Errorf("--%s=%v is too short: use %v or more", d.flag, d.value, d.least)
@@ -258,8 +258,6 @@ func (a *AWS) Validate() error {
 		return fmt.Errorf("--asg-preference-percent=%v is not between 0 and %v", a.PreferencePercent, maxPreferencePercent)
 	case !(a.TroublePenalty >= 0 && a.TroublePenalty <= maxTroublePenalty):
 		return fmt.Errorf("--asg-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)
-	case a.PlanLimit <= 0:
-		return fmt.Errorf("--asg-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
 	case strings.HasSuffix(a.InterruptionQueue, ".fifo"):
 		return fmt.Errorf("--asg-interruption-queue=%q is a FIFO queue, where a message that waits holds back the warnings behind it: use a standard queue",
 			a.InterruptionQueue)

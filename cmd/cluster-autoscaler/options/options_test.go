@@ -119,6 +119,24 @@ func TestGivenInertFlagsAreListed(t *testing.T) {
 	assert.Equal(t, []string{"alsologtostderrthreshold", "salvo-scale-up", "scheduler-verbosity"}, names, "inert flags given")
 }
 
+func TestFlagsThatNeedAnotherAreListed(t *testing.T) {
+	given := []string{"--asg-rotate-age=720h", "--asg-repair-rule=Broken=Replace", "--asg-rebalance=drain", "--asg-interruption-deadline=leave",
+		"--asg-consolidate-horizon=2h"}
+	for _, tt := range []struct{ others, inert []string }{
+		{nil, []string{"asg-consolidate-horizon", "asg-interruption-deadline", "asg-rebalance", "asg-repair-rule", "asg-rotate-age"}},
+		{[]string{"--asg-rotate", "--asg-repair", "--asg-consolidate=plan", "--asg-interruption-queue=q"}, nil},
+		{[]string{"--asg-rotate=false", "--asg-repair", "--asg-consolidate=on", "--asg-interruption-queue=q"}, []string{"asg-rotate-age"}},
+	} {
+		fs, _ := register(t, append(tt.others, given...)...)
+		var names []string
+		for _, f := range GivenInert(fs) {
+			names = append(names, f.Name)
+			assert.NotNilf(t, fs.Lookup(strings.TrimPrefix(f.Why, "it needs --")), "%s: %s", f.Name, f.Why)
+		}
+		assert.Equalf(t, tt.inert, names, "flags that do nothing beside %q", tt.others)
+	}
+}
+
 func TestStartupTimeIsAtLeastTheFailingTime(t *testing.T) {
 	core := config.AutoscalingOptions{MaxFailingTime: 15 * time.Minute, MaxInactivityTime: 10 * time.Minute}
 	for _, tt := range []struct {
@@ -281,7 +299,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	}{
 		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--asg-refresh-interval=0s is too short: use 1s or more"},
 		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--asg-spot-prices="on" is unknown: use "off" or "live"`},
-		{"no time to plan", func(a *AWS) { a.PlanLimit = 0 }, "--asg-least-cost-plan-limit=0s is not above 0s"},
+		{"no time to plan", func(a *AWS) { a.PlanLimit = 0 }, "--asg-least-cost-plan-limit=0s is too short: use 1ms or more"},
 		{"preferences for any price", func(a *AWS) { a.PreferencePercent = 1001 }, "--asg-preference-percent=1001 is not between 0 and 1000"},
 		{"bonus for trouble", func(a *AWS) { a.TroublePenalty = -1 }, "--asg-least-cost-penalty=-1 is not between 0 and 1000"},
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--asg-motion-interval=500ms is too short: use 1s or more"},
@@ -306,7 +324,8 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"a cap without an amount", func(a *AWS) { a.SpendCaps = []string{"team=ml"} },
 			`--asg-max-hourly-cost: "team=ml" is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50`},
 		{"consolidation of another kind", func(a *AWS) { a.Consolidate = "yes" }, `--asg-consolidate="yes" is unknown: use off, plan or on`},
-		{"negative horizon", func(a *AWS) { a.ConsolidateHorizon = -time.Hour }, "--asg-consolidate-horizon=-1h0m0s is too short: use 0s or more"},
+		{"negative horizon", func(a *AWS) { a.ConsolidateHorizon = -time.Hour }, "--asg-consolidate-horizon=-1h0m0s is too short: use 1s or more"},
+		{"no horizon", func(a *AWS) { a.ConsolidateHorizon = 0 }, "--asg-consolidate-horizon=0s is too short: use 1s or more"},
 		{"recordings without the page", func(a *AWS) { a.RecordLoops, a.StatusPage = 20, StatusPageOff },
 			"--asg-record-loops does nothing with --asg-status-page=off, which serves no recording: leave out either"},
 		{"recordings of a plugin", func(a *AWS) { a.RecordLoops, a.PluginAddress = 20, "127.0.0.1:8087" },
@@ -336,7 +355,7 @@ func foreign(name string) bool {
 
 func TestGivenFlagsAreListed(t *testing.T) {
 	fs, _ := register(t, "--scan-interval=5s", "--nodes=0:1:b", "--asg-region=eu-west-1", "--nodes=0:1:a c", "--asg-repair-rule=Broken=Replace,5m",
-		"--asg-move-window=deny 0 8 * * MON-FRI 10h", "--asg-move-window=allow 0 2 * * * 4h", "--asg-max-hourly-cost=9,team=ml:2")
+		"--asg-move-window=deny 0 8 * * MON-FRI 10h", "--asg-move-window=allow 0 2 * * * 4h", "--asg-max-hourly-cost=9", "--asg-max-hourly-cost=team=ml:2")
 	want := []string{"--asg-max-hourly-cost=9", "--asg-max-hourly-cost=team=ml:2", "--asg-move-window=deny 0 8 * * MON-FRI 10h",
 		"--asg-move-window=allow 0 2 * * * 4h", "--asg-region=eu-west-1", "--asg-repair-rule=Broken=Replace,5m", "--nodes=0:1:b", "--nodes=0:1:a c",
 		"--scan-interval=5s"}

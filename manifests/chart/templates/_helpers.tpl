@@ -99,6 +99,7 @@ annotations:
 {{- end }}
 {{- range $key, $value := .Values.extraArgs }}
 {{- $flag := printf "--%s" (splitList "_" $key | first) }}
+{{- if and (kindIs "bool" $value) (regexMatch "^--asg-(consolidate|nominate|spot-prices|status-page|zonal-groups)$" $flag) }}{{ $value = ternary "on" "off" $value }}{{ end }}
 - {{ kindIs "invalid" $value | ternary $flag (printf "%s=%s" $flag (include "asg.text" $value)) | quote }}
 {{- end }}
 {{- range .Values.customArgs }}
@@ -124,7 +125,7 @@ annotations:
 {{- end -}}
 
 {{- define "asg.priorities" -}}
-{{- if and .Values.expanderPriorities (not .Values.shadow) (has "priority" (splitList "," (.Values.extraArgs.expander | default ""))) -}}true{{- end -}}
+{{- if and .Values.expanderPriorities (not .Values.shadow) (regexMatch "(?m)^--expander=(.*[, ])?priority *(,|$)" (include "asg.args" . | fromYamlArray | join "\n")) -}}true{{- end -}}
 {{- end -}}
 
 {{/* leaseless prints "true" if each replica works without a lease. */}}

@@ -239,6 +239,22 @@ func TestShadowHasNoPriorities(t *testing.T) {
 	}
 }
 
+func TestPrioritiesComeWithTheirExpander(t *testing.T) {
+	for _, given := range []string{"extraArgs: {expander: 'least-cost, priority'}", "extraArgs: {expander: 'priority,least-cost'}",
+		"extraArgs: {expander: ' priority , random'}", "customArgs: ['--expander=priority']"} {
+		assert.Lenf(t, ofKind(mustRender(t, "autoDiscovery: {clusterName: c}\nexpanderPriorities: {10: ['.*']}\n"+given), "ConfigMap"), 1, "%s", given)
+	}
+}
+
+// YAML makes true and false of these words where they have no quotes.
+func TestOnAndOffNeedNoQuotes(t *testing.T) {
+	c := container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nextraArgs: {asg-consolidate: on, asg-nominate: off, asg-spot-prices: off, "+
+		"asg-status-page: off, asg-zonal-groups: off, asg-rotate: on}"))
+	for _, want := range []string{"--asg-consolidate=on", "--asg-nominate=off", "--asg-spot-prices=off", "--asg-status-page=off", "--asg-zonal-groups=off", "--asg-rotate=true"} {
+		assert.Contains(t, c.Command, want)
+	}
+}
+
 // A mount of the whole directory, without subPath, is what the kubelet keeps up to date.
 func TestPricesAreMountedFromTheirConfigMap(t *testing.T) {
 	for name, tt := range map[string]struct{ values, configMap, file string }{
@@ -291,6 +307,7 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"another cloud", "autoDiscovery: {clusterName: c}\ncloudProvider: gce", `cloudProvider is "gce"`},
 		{"no image", base + "image: {repository: null}", "crane push bin/image REPOSITORY:TAG"},
 		{"no tag", base + "image: {tag: null}", "--set image.repository=REPOSITORY --set image.tag=TAG"},
+		{"number as tag", base + "image: {tag: 1.10}", "got number"},
 		{"tag in the repository", base + "image: {repository: 'example.com:5000/ca:v1'}", "example.com:5000/ca:v1 has a tag or a digest"},
 		{"digest in the repository", base + "image: {repository: 'ca@sha256:1'}", "image.digest to the rest"},
 		{"no digest", base + "image: {digest: v1}", "digest"},
@@ -367,7 +384,7 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for _, tt := range []struct{ name, values, want string }{
 		{"tag", "{repository: example.com:5000/ca, tag: v1}", "example.com:5000/ca:v1"},
-		{"number as tag", "{repository: ca, tag: 20261123}", "ca:20261123"},
+		{"digits as tag", "{repository: ca, tag: '20261123'}", "ca:20261123"},
 		{"digest", "{repository: ca, tag: null, digest: '" + digest + "'}", "ca@" + digest},
 		{"both", "{repository: ca, tag: v1, digest: '" + digest + "'}", "ca:v1@" + digest},
 		{"tag of a release", "{repository: ca, tag: 'v1.0.0@" + digest + "'}", "ca:v1.0.0@" + digest},
@@ -472,6 +489,7 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"shadow", "shadow: true\nextraArgs: {leader-elect-resource-name: my-shadow}", `exec "$(kubectl -n kube-system get lease my-shadow -o jsonpath='{.spec.holderIdentity}')" -- /asgctl shadow --url http://127.0.0.1:8085`},
 		{"access key without a region", "awsAccessKeyID: a\nawsSecretAccessKey: b", "awsRegion is not set. Older versions of the stock chart set us-east-1"},
 		{"open page", "", "Every pod of the cluster may read the status page"},
+		{"priorities of no expander", "expanderPriorities: {10: ['.*']}", "expanderPriorities count for nothing without the expander priority."},
 		{"what closes the page", "", "networkPolicy.enabled=true, or by asg.statusAddress=127.0.0.1:8086."},
 		{"own port of the page", "asg: {statusAddress: '127.0.0.1:8086'}", "Open http://localhost:8086/status after"},
 	} {

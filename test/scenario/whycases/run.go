@@ -137,7 +137,7 @@ func parse(t testing.TB, args []string) (config.AutoscalingOptions, string, []de
 	(&options.AWS{}).FillUnset(pflag.NewFlagSet("", pflag.ContinueOnError), &given)
 	fs := pflag.NewFlagSet("flags that a case may have", pflag.ContinueOnError)
 	cluster := fs.String("asg-cluster-name", "", "")
-	spend := fs.StringSlice(aws.SpendCapFlag, nil, "")
+	spend := fs.StringArray(aws.SpendCapFlag, nil, "")
 	fs.StringArrayVar(&given.NodeGroups, "nodes", nil, "")
 	fs.IntVar(&given.MaxNodesTotal, "max-nodes-total", given.MaxNodesTotal, "")
 	fs.IntVar(&given.OkTotalUnreadyCount, "ok-total-unready-count", given.OkTotalUnreadyCount, "")
