@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -79,7 +80,14 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 		}
 		others := slices.DeleteFunc(slices.Clone(ids), p.replacedByAWS)
 		replaced := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(others, id) })
-		return errors.Join(end(replaced, true), end(others, false)) // AWS waits for none of the first
+		err, more := end(replaced, true), end(others, false) // AWS waits for none of the first
+		if some, partial := errors.AsType[*asg.TerminationError](err); partial {
+			if rest, partial := errors.AsType[*asg.TerminationError](more); partial {
+				maps.Copy(some.Stays, rest.Stays)
+				return some
+			}
+		}
+		return errors.Join(err, more)
 	})
 }
 

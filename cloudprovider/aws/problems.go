@@ -55,11 +55,15 @@ func (v *View) findings() (found []Problem) {
 	for _, g := range v.snapshot.Foreign() {
 		say(g, g.Problems)
 	}
+	last := ""
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
 		say(g, g.Problems)
 		say(g, v.zones[g.Name])
-		say(g, slices.Concat(g.TagProblems(), move.Problems(g)))
+		if g.Name != last { // zone groups of one group follow each other
+			say(g, slices.Concat(g.TagProblems(), move.Problems(g)))
+		}
+		last = g.Name
 		found = append(found, v.ofTemplate(ng.Id())...)
 	}
 	return found

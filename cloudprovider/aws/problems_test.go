@@ -73,7 +73,7 @@ func TestMisspeltKeyIsAProblemOfItsGroup(t *testing.T) {
 	for _, p := range w.Problems() {
 		if key := strings.Split(p.Message, `"`)[3:4]; p.Reason == "unknown-tag" {
 			got = append(got, fmt.Sprintf("%s %q", p.Reason, key[0]))
-			assert.Contains(t, p.Remedy, `"Key":"`+key[0]+`"`, "next step")
+			assert.NotContains(t, p.Remedy, "delete-tags", "next step: a policy of IAM may name the tag")
 		}
 	}
 	assert.ElementsMatch(t, want, got, "problems")

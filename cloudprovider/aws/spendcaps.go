@@ -24,6 +24,9 @@ var spendCap = regexp.MustCompile(`^(?:([^=]+=[^=]+):)?([^:]+)$`)
 // ParseSpendCaps reads the values of the flag: an amount, or LABEL=VALUE:AMOUNT.
 func ParseSpendCaps(texts []string) (caps []decision.SpendCap, _ error) {
 	for _, text := range texts {
+		if text == "" {
+			continue
+		}
 		if found := spendCap.FindStringSubmatch(text); found != nil {
 			if most, ok := group.ParseAmount(found[2]); ok {
 				caps = append(caps, decision.SpendCap{Of: cmp.Or(found[1], decision.WholeCluster), PerHour: most})

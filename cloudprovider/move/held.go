@@ -144,7 +144,7 @@ func stopped(pod *corev1.Pod) bool {
 		return w != nil && !(copies && w.Reason == "PodInitializing")
 	}
 	return pod.Spec.NodeName == "" || slices.ContainsFunc(s.InitContainerStatuses, waits) ||
-		slices.ContainsFunc(s.ContainerStatuses, func(c corev1.ContainerStatus) bool { return waits(c) || c.State.Terminated != nil })
+		slices.ContainsFunc(s.ContainerStatuses, func(c corev1.ContainerStatus) bool { return waits(c) || !copies && c.State.Terminated != nil })
 }
 
 // unsettled says which workload of the node has a pod that is not Ready, or is a Deployment with pods of two templates, wherever they are. A pod that

@@ -94,7 +94,12 @@ func (p Problem) effect() string {
 	switch p.Reason {
 	case ReasonTaintForm, ReasonTaintEffect, ReasonTaintKey, ReasonTaintValue:
 		return ", so that nodes count as free of this taint and may be launched for pods that it keeps away"
-	case ReasonLabelKey, ReasonLabelValue, ReasonResourceName, ReasonResourceQuantity:
+	case ReasonResourceQuantity:
+		if !strings.Contains(strings.TrimPrefix(p.Key, resourcesPrefix), "/") {
+			return ", so that the instance type and its disk decide"
+		}
+		return ", so that no node is launched for pods that ask for it"
+	case ReasonLabelKey, ReasonLabelValue, ReasonResourceName:
 		return ", so that no node is launched for pods that ask for it"
 	}
 	return ""

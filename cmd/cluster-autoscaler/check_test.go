@@ -48,7 +48,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 			`"A flag lets nodes go however full they are" flag="--scale-down-utilization-threshold" value=50`, command.ExitCannotRun},
 		{"GPU threshold in percent", "--scale-down-gpu-utilization-threshold=50", `flag="--scale-down-gpu-utilization-threshold" value=50`, command.ExitCannotRun},
 		{"flag that needs another", "--asg-rotate-age=720h", `"A flag does nothing here" flag="--asg-rotate-age" reason="it needs --asg-rotate"`, command.ExitCannotRun},
-		{"no time to join", "--max-node-provision-time=0s", "--max-node-provision-time=0s would terminate each instance", command.ExitWrongUse},
+		{"no time to join", "--max-node-provision-time=0s", `"Each instance is terminated before it can join" flag="--max-node-provision-time"`, command.ExitCannotRun},
 		{"cap with a decimal comma", "--asg-max-hourly-cost=team=ml:25,50", `--asg-max-hourly-cost: "team=ml:25,50" is neither`, command.ExitWrongUse},
 		{"cloud provider", "--cloud-provider=gce", `--cloud-provider="gce": this autoscaler is for AWS Auto Scaling groups only; use --cloud-provider=aws`, command.ExitWrongUse},
 		{"flag of ours", "--asg-refresh-interval=1ms", "--asg-refresh-interval", command.ExitWrongUse},

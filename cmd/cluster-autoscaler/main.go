@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -54,8 +55,13 @@ func run() int {
 	for _, f := range options.GivenInert(pflag.CommandLine) {
 		klog.InfoS("A flag does nothing here", "flag", "--"+f.Name, "reason", f.Why)
 	}
-	for _, word := range pflag.Args() { // stock drops them without a word, so Deployments have some
-		klog.ErrorS(nil, "A word among the flags counts for nothing", "word", word, "remedy", "write --flag=value")
+	for _, word := range pflag.Args() { // stock drops them without a word, so Deployments have some, such as the program's own name
+		if path.Base(word) != "cluster-autoscaler" {
+			klog.ErrorS(nil, "A word among the flags counts for nothing", "word", word, "remedy", "write --flag=value")
+		}
+	}
+	if within, err := pflag.CommandLine.GetDuration("max-node-provision-time"); err == nil && within <= 0 {
+		klog.ErrorS(nil, "Each instance is terminated before it can join", "flag", "--max-node-provision-time", "expected", "a time above 0s")
 	}
 	for _, name := range []string{"scale-down-utilization-threshold", "scale-down-gpu-utilization-threshold"} {
 		if ratio, _ := pflag.CommandLine.GetFloat64(name); ratio > 1 { // stock takes it, too

@@ -53,7 +53,7 @@ func (g *Group) TagProblems() []launchspec.Problem {
 			problems = append(problems, launchspec.Problem{Reason: "unknown-tag", Message: fmt.Sprintf("its tag %q counts for nothing: behind "+
 				"asg-autoscaler.github.io/ comes max-hourly-cost, move-budget, paused, rotate-age, schedule/<name> or zonal, and behind "+
 				"k8s.io/cluster-autoscaler/node-template/ comes label/, taint/, resources/ or autoscaling-options/", key),
-				Remedy: "give the tag the key that you mean, and delete this one: " + shellword.DeleteTag(g.Name, key)})
+				Remedy: "give the tag the key that you mean. If no discovery flag and no policy of IAM names this one, delete it"})
 		}
 	}
 	return problems

@@ -211,7 +211,7 @@ func TestMoveNamesTheRoomThatIsMissing(t *testing.T) {
 	w.put(running("pod", "set", "500m", "small-0"))
 	w.addRoom("1500m", 1)
 	n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
-	assert.Equal(t, "room of a capacity buffer or of proactive scale-up is missing, and no group can launch a node for it", n.Move.Waits)
+	assert.Equal(t, "room of a capacity buffer or of proactive scale-up is missing, and no node is launched for it yet", n.Move.Waits)
 	assert.Equal(t, "", w.evicted())
 }
 

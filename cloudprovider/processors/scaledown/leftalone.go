@@ -215,14 +215,15 @@ func Ignored(events record.EventRecorder) cache.ResourceEventHandler {
 	nothing, limit := &metav1.ObjectMeta{}, flowcontrol.NewTokenBucketRateLimiter(1, 100)
 	see := func(before, after any) {
 		was, is, known := before.(metav1.Object), after.(metav1.Object), ofNodes
-		if pod, of := after.(*corev1.Pod); of {
+		pod, ofPod := after.(*corev1.Pod)
+		if ofPod {
 			known = ofPods
 			if _, _, err := nodemeta.LeftAlone(pod, time.Time{}); err != nil && nodemeta.DoNotDisrupt.Of(was) != nodemeta.DoNotDisrupt.Of(is) {
 				events.Eventf(pod, corev1.EventTypeWarning, "DoNotDisruptIgnored", "The annotation %s is ignored: %v", nodemeta.DoNotDisrupt, err)
 			}
 		}
 		for key, values := range known {
-			if value := key.Of(is); value != key.Of(was) && !slices.Contains(values, value) && limit.TryAccept() {
+			if value := key.Of(is); value != key.Of(was) && !slices.Contains(values, value) && (!ofPod || limit.TryAccept()) {
 				events.Eventf(after.(runtime.Object), corev1.EventTypeWarning, "AnnotationIgnored", "The annotation %s is ignored: %.80q is none of %s",
 					key, value, strings.Join(values[1:], ", "))
 			}

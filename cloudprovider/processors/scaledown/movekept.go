@@ -80,7 +80,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 		case m.rests(k.Node):
 			m.hold(name, move.HeldRoom, "AWS has refused a node for a move of its group, and is asked again later")
 		case m.unplaced[name]:
-			m.hold(name, move.HeldRoom, "room of a capacity buffer or of proactive scale-up is missing, and no group can launch a node for it")
+			m.hold(name, move.HeldRoom, "room of a capacity buffer or of proactive scale-up is missing, and no node is launched for it yet")
 		case m.roomless[name]:
 			m.hold(name, move.HeldRoom, "no group can launch a node for its pods")
 		}
@@ -105,7 +105,7 @@ func bookedOn(ctx *cacontext.AutoscalingContext, node string) bool {
 func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 	_, g := m.Provider.View().Instance(n)
 	if g == nil || s.Reason == move.Schedule || s.Reason == move.Consolidation || g.TargetInstances() > g.MinInstances() ||
-		m.grows(n) {
+		m.grows(n) && !m.crowded(n) {
 		return ""
 	}
 	message := "its group is at its minimum size, and cannot launch another node now"
@@ -114,16 +114,21 @@ func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 		message += ": it is paused" + cause
 	} else if g.MaxSize <= g.MinSize {
 		message += ": to mend it, give it a maximum size above its minimum"
-	} else if m.full {
+	} else if m.crowded(n) {
 		message += ": the cluster has all nodes that --max-nodes-total allows"
 	}
 	return message
 }
 
-// grows reports whether the group may have another node in a node's place. A move that has launched a node waits for room in a full cluster.
+// crowded reports whether nothing but --max-nodes-total keeps a node from another one in its place. A move that has launched a node waits for room.
+func (m *Moves) crowded(n *corev1.Node) bool {
+	return m.full && m.states[n.Name].Launches == 0 && m.grows(n)
+}
+
+// grows reports whether the group may have another node in a node's place.
 func (m *Moves) grows(n *corev1.Node) bool {
-	ng, full := successor(m.Provider, n, false), m.full && m.states[n.Name].Launches == 0
-	return ng != nil && !full && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0 && !m.cools(ng.Id()) && !m.rests(n)
+	ng := successor(m.Provider, n, false)
+	return ng != nil && roomOf(m.Provider, m.Provider.View().Group(ng.Id())) > 0 && !m.cools(ng.Id()) && !m.rests(n)
 }
 
 // pause notes that AWS has launched no node for a move of the group. The core removes no node for a while after each one that it asks for,

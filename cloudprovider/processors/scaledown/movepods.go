@@ -176,7 +176,7 @@ func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpSt
 		node, ours := m.owners[i.Pod.UID]
 		if ours {
 			m.roomless[node] = true
-			if s.Result == corestatus.ScaleUpNoOptionsAvailable && m.consolidates(i.Pod) && m.plan().IsNew(i.Pod) { // such as at a limit of CPUs
+			if s.Result == corestatus.ScaleUpNoOptionsAvailable && m.consolidates(i.Pod) && m.plan().IsNew(i.Pod) && !m.Provider.TooOldToAdd() { // such as at a limit of CPUs
 				m.Consolidation.Reason.Refuse(m.states[node].Into, m.Clock.Now())
 			}
 		} else {

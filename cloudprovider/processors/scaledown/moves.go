@@ -319,7 +319,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		case stuck != "": // a node of another group would come in vain, and go again, without end
 			m.hold(name, move.HeldRoom, stuck)
 			switch {
-			case m.full && !m.lasts(m.blocked, name, blockedFor): // a node may be about to leave the cluster
+			case m.crowded(n) && !m.lasts(m.blocked, name, blockedFor): // a node may be about to leave the cluster
 			case s.Launches == 0 || !m.refused(s.Replacement):
 				m.rest(name)
 			case m.neverCame(s.Replacement):

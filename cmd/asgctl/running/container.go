@@ -46,9 +46,12 @@ func FlagsOf(c corev1.Container) Flags {
 	for _, word := range words(c) {
 		if flag, isFlag := strings.CutPrefix(word, "-"); isFlag {
 			name, value, _ := strings.Cut(strings.TrimPrefix(flag, "-"), "=")
+			if name == "" { // flags end here
+				break
+			}
 			name = nameOf(name)
 			found[name] = append(found[name], value)
-		} else if !Shell(c) {
+		} else if !Shell(c) && !autoscaler.MatchString(word) { // stock's image has the program among the arguments
 			found[""] = append(found[""], word)
 		}
 	}
@@ -85,7 +88,7 @@ func words(c corev1.Container) (words []string) {
 	}
 	for _, word := range slices.Concat(c.Command[min(len(c.Command), 1):], c.Args) {
 		word = expansion.Expand(word, expansion.MappingFuncFor(variables))
-		value := !strings.HasPrefix(word, "-") && word != "true" && word != "false" // which no flag takes from a word of its own
+		value := !strings.HasPrefix(word, "-") && !slices.Contains([]string{"true", "false"}, strings.ToLower(word)) // which no flag takes from a word of its own
 		if last := len(words) - 1; value && last >= 0 && strings.HasPrefix(words[last], "-") && !strings.Contains(words[last], "=") {
 			words[last] += "=" + word
 			continue

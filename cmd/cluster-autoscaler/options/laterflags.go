@@ -68,7 +68,7 @@ func (o *Options) FillStartupTime(fs *pflag.FlagSet, core config.AutoscalingOpti
 
 // needs are flags that do nothing while another one has its default.
 var needs = map[string]string{"asg-rotate-age": "asg-rotate", "asg-repair-rule": "asg-repair", "asg-consolidate-horizon": "asg-consolidate",
-	"asg-rebalance": "asg-interruption-queue", "asg-interruption-deadline": "asg-interruption-queue"}
+	"asg-rebalance": "asg-interruption-queue"}
 
 // GivenInert lists the flags that were given and do nothing, sorted by name. fs is parsed.
 func GivenInert(fs *pflag.FlagSet) (given []Inert) {

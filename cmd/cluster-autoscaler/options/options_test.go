@@ -123,7 +123,7 @@ func TestFlagsThatNeedAnotherAreListed(t *testing.T) {
 	given := []string{"--asg-rotate-age=720h", "--asg-repair-rule=Broken=Replace", "--asg-rebalance=drain", "--asg-interruption-deadline=leave",
 		"--asg-consolidate-horizon=2h"}
 	for _, tt := range []struct{ others, inert []string }{
-		{nil, []string{"asg-consolidate-horizon", "asg-interruption-deadline", "asg-rebalance", "asg-repair-rule", "asg-rotate-age"}},
+		{nil, []string{"asg-consolidate-horizon", "asg-rebalance", "asg-repair-rule", "asg-rotate-age"}},
 		{[]string{"--asg-rotate", "--asg-repair", "--asg-consolidate=plan", "--asg-interruption-queue=q"}, nil},
 		{[]string{"--asg-rotate=false", "--asg-repair", "--asg-consolidate=on", "--asg-interruption-queue=q"}, []string{"asg-rotate-age"}},
 	} {

@@ -28,9 +28,6 @@ func (p *Process) check() (err error) {
 	if p.expanders, err = expander.Parse(core.ExpanderNames); err != nil {
 		return fmt.Errorf("--expander=%s: %w", core.ExpanderNames, err)
 	}
-	if d := core.NodeGroupDefaults.MaxNodeProvisionTime; d <= 0 {
-		return fmt.Errorf("--max-node-provision-time=%v would terminate each instance before it can join: use a time above 0s", d)
-	}
 	_, err = credentials.NewClientTLSFromFile(core.GRPCExpanderCert, "")
 	if err != nil && slices.Contains(p.expanders, coreexpander.GRPCExpanderName) { // for which the core ends the process of a leader
 		return fmt.Errorf("--expander=%s needs the certificate of the server of grpc: --grpc-expander-cert=%s: %w; "+

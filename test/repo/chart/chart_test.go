@@ -307,7 +307,7 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"another cloud", "autoDiscovery: {clusterName: c}\ncloudProvider: gce", `cloudProvider is "gce"`},
 		{"no image", base + "image: {repository: null}", "crane push bin/image REPOSITORY:TAG"},
 		{"no tag", base + "image: {tag: null}", "--set image.repository=REPOSITORY --set image.tag=TAG"},
-		{"number as tag", base + "image: {tag: 1.10}", "got number"},
+		{"fraction as tag", base + "image: {tag: 1.15}", "got number"},
 		{"tag in the repository", base + "image: {repository: 'example.com:5000/ca:v1'}", "example.com:5000/ca:v1 has a tag or a digest"},
 		{"digest in the repository", base + "image: {repository: 'ca@sha256:1'}", "image.digest to the rest"},
 		{"no digest", base + "image: {digest: v1}", "digest"},
@@ -384,7 +384,7 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for _, tt := range []struct{ name, values, want string }{
 		{"tag", "{repository: example.com:5000/ca, tag: v1}", "example.com:5000/ca:v1"},
-		{"digits as tag", "{repository: ca, tag: '20261123'}", "ca:20261123"},
+		{"number as tag", "{repository: ca, tag: 20261123}", "ca:20261123"},
 		{"digest", "{repository: ca, tag: null, digest: '" + digest + "'}", "ca@" + digest},
 		{"both", "{repository: ca, tag: v1, digest: '" + digest + "'}", "ca:v1@" + digest},
 		{"tag of a release", "{repository: ca, tag: 'v1.0.0@" + digest + "'}", "ca:v1.0.0@" + digest},
