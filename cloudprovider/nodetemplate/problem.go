@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -95,7 +97,7 @@ func (p Problem) effect() string {
 	case ReasonTaintForm, ReasonTaintEffect, ReasonTaintKey, ReasonTaintValue:
 		return ", so that nodes count as free of this taint and may be launched for pods that it keeps away"
 	case ReasonResourceQuantity:
-		if !strings.Contains(strings.TrimPrefix(p.Key, resourcesPrefix), "/") {
+		if _, name, _ := strings.Cut(p.Key, resourcesPrefix); !Extended(corev1.ResourceName(name)) {
 			return ", so that the instance type and its disk decide"
 		}
 		return ", so that no node is launched for pods that ask for it"

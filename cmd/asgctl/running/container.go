@@ -46,8 +46,8 @@ func FlagsOf(c corev1.Container) Flags {
 	for _, word := range words(c) {
 		if flag, isFlag := strings.CutPrefix(word, "-"); isFlag {
 			name, value, _ := strings.Cut(strings.TrimPrefix(flag, "-"), "=")
-			if name == "" { // flags end here
-				break
+			if name == "" { // the "--" of a shell or of an init program, behind which our flags come
+				continue
 			}
 			name = nameOf(name)
 			found[name] = append(found[name], value)

@@ -58,6 +58,8 @@ func TestFlagsOfAContainer(t *testing.T) {
 	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on",
 		"--asg_interruption-queue=my_queue"}}
 	assert.Equal(t, Flags{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "asg-interruption-queue": {"my_queue"}}, FlagsOf(c))
+	c = corev1.Container{Command: []string{"tini", "--", "./cluster-autoscaler", "--nodes=0:1:a"}}
+	assert.Equal(t, []string{"0:1:a"}, FlagsOf(c)["nodes"], "flags behind an init program's end of its own")
 	dropped := FlagsOf(corev1.Container{Args: []string{"--shadow", "false", "--nodes=0:1:a", "0:2:b"}})
 	assert.Equal(t, Flags{"shadow": {""}, "": {"false", "0:2:b"}, "nodes": {"0:1:a"}}, dropped)
 	assert.True(t, dropped.Shadows(), "--shadow false shadows")
