@@ -214,7 +214,7 @@ func (a *AWS) Validate() error {
 		value, least time.Duration
 	}{
 		{"asg-refresh-interval", a.RefreshInterval, minInterval}, {"asg-motion-interval", a.MotionInterval, minInterval},
-		{"asg-pod-settle-time", a.PodSettleTime, 0}, {"asg-rotate-age", a.RotateAge, 0}, {"asg-consolidate-horizon", a.ConsolidateHorizon, minInterval},
+		{"asg-pod-settle-time", a.PodSettleTime, 0}, {"asg-rotate-age", a.RotateAge, 0}, {"asg-consolidate-horizon", a.ConsolidateHorizon, time.Millisecond},
 		{"asg-move-max-wait", a.MoveMaxWait, 0}, {"asg-move-proof", a.MoveProof, 0}, {"asg-least-cost-plan-limit", a.PlanLimit, time.Millisecond},
 	} {
 		if d.value < d.least {
