@@ -154,8 +154,8 @@ func join(text, more string) string {
 }
 
 // notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over the other groups
-// while it prefers any, but none whose accelerators would all lie idle in the place of one without such. The next choice, in the same loop unless --asg-scale-ups-per-loop is 1, is for the pods that are left. A group that alone can help them is kept then,
-// because EC2 may well have capacity for it.
+// while it prefers any, unless only groups are left whose accelerators would all lie idle. The next choice is for the pods that are left, in the same
+// loop unless --asg-scale-ups-per-loop is 1. A group that alone can help them is kept then, because EC2 may well have capacity for it.
 type notInterrupted func(nodeGroup string) bool
 
 func (n notInterrupted) BestOptions(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) []coreexpander.Option {

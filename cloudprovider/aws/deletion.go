@@ -68,26 +68,27 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 				break
 			}
 		}
-		end := func(ids []string, replace bool) error {
-			if len(ids) == 0 {
-				return nil
-			}
-			// It waits for other writes to the group whatever the caller's context says, because the node would get new pods.
-			return p.cache.TerminateTogether(p.ctx, group, ids, replace, p.gatherFor, func(id string) error {
-				at := slices.IndexFunc(nodes, func(n *corev1.Node) bool { return nodemeta.InstanceOf(n) == id })
-				return p.registered.mayEnd(p.ctx, id, nodes[at], time.Time{}, 0)
-			})
-		}
 		others := slices.DeleteFunc(slices.Clone(ids), p.replacedByAWS)
 		replaced := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(others, id) })
-		err, more := end(replaced, true), end(others, false) // AWS waits for none of the first
-		if some, partial := errors.AsType[*asg.TerminationError](err); partial {
-			if rest, partial := errors.AsType[*asg.TerminationError](more); partial {
-				maps.Copy(some.Stays, rest.Stays)
-				return some
-			}
+		err, more := p.endDrained(group, replaced, nodes, true), p.endDrained(group, others, nodes, false) // AWS waits for none of the first
+		some, partial := errors.AsType[*asg.TerminationError](err)
+		if rest, both := errors.AsType[*asg.TerminationError](more); partial && both {
+			maps.Copy(some.Stays, rest.Stays)
+			return some
 		}
 		return errors.Join(err, more)
+	})
+}
+
+// endDrained terminates instances of the nodes by one call for a moment. It waits for other writes to the group whatever the caller's context says, because
+// the nodes would get new pods.
+func (p *Provider) endDrained(group string, ids []string, nodes []*corev1.Node, replace bool) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return p.cache.TerminateTogether(p.ctx, group, ids, replace, p.gatherFor, func(id string) error {
+		at := slices.IndexFunc(nodes, func(n *corev1.Node) bool { return nodemeta.InstanceOf(n) == id })
+		return p.registered.mayEnd(p.ctx, id, nodes[at], time.Time{}, 0)
 	})
 }
 

@@ -96,12 +96,10 @@ func (p Problem) effect() string {
 	switch p.Reason {
 	case ReasonTaintForm, ReasonTaintEffect, ReasonTaintKey, ReasonTaintValue:
 		return ", so that nodes count as free of this taint and may be launched for pods that it keeps away"
-	case ReasonResourceQuantity:
-		if _, name, _ := strings.Cut(p.Key, resourcesPrefix); !Extended(corev1.ResourceName(name)) {
+	case ReasonLabelKey, ReasonLabelValue, ReasonResourceName, ReasonResourceQuantity:
+		if _, name, _ := strings.Cut(p.Key, resourcesPrefix); p.Reason == ReasonResourceQuantity && !Extended(corev1.ResourceName(name)) {
 			return ", so that the instance type and its disk decide"
 		}
-		return ", so that no node is launched for pods that ask for it"
-	case ReasonLabelKey, ReasonLabelValue, ReasonResourceName:
 		return ", so that no node is launched for pods that ask for it"
 	}
 	return ""

@@ -196,11 +196,14 @@ func tooMuch(list []candidate, at int, everywhere bool) string {
 func orAtMost(list []candidate) string {
 	var amounts []string
 	for _, r := range largestOf(list, 0).failing {
-		if left := r.left(); r.resource != "" && left.Sign() <= 0 {
-			return ""
-		} else if r.resource != "" {
-			amounts = append(amounts, amount(r.resource, left))
+		if r.resource == "" {
+			continue
 		}
+		left := r.left()
+		if left.Sign() <= 0 {
+			return ""
+		}
+		amounts = append(amounts, amount(r.resource, left))
 	}
 	return ", or let the pod ask for at most " + enumerate(amounts)
 }

@@ -127,7 +127,8 @@ func (s *StartingNodes) reportLate(node *corev1.Node, lacks []string) {
 		what = fmt.Sprintf("has published no %s for %s", promised, decision.Span(s.clock.Since(seen.lost).Round(time.Second)))
 	}
 	message := fmt.Sprintf("Node %q %s, although its Auto Scaling group promises it: see whether the device "+
-		"plugin's DaemonSet runs there, or, if a DRA driver shares it out, whether the autoscaler may read resource.k8s.io. It counts as a node without it from now on; pods that wait for it get another node", node.Name, what)
+		"plugin's DaemonSet runs there, or, if a DRA driver shares it out, whether the autoscaler may read resource.k8s.io. "+
+		"It counts as a node without it from now on; pods that wait for it get another node", node.Name, what)
 	klog.Warning(message)
 	if s.event != nil {
 		s.event(corev1.EventTypeWarning, "AcceleratorMissing", message)

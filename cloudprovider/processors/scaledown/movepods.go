@@ -176,7 +176,8 @@ func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpSt
 		node, ours := m.owners[i.Pod.UID]
 		if ours {
 			m.roomless[node] = true
-			if s.Result == corestatus.ScaleUpNoOptionsAvailable && m.consolidates(i.Pod) && m.plan().IsNew(i.Pod) && !m.Provider.TooOldToAdd() { // such as at a limit of CPUs
+			none := s.Result == corestatus.ScaleUpNoOptionsAvailable && !m.Provider.TooOldToAdd() // such as at a limit of CPUs
+			if none && m.consolidates(i.Pod) && m.plan().IsNew(i.Pod) {
 				m.Consolidation.Reason.Refuse(m.states[node].Into, m.Clock.Now())
 			}
 		} else {

@@ -98,7 +98,7 @@ func kept[T any](all []T, keep func(T) bool) []T {
 	return all
 }
 
-// trimStatus keeps the conditions that are read, the resources of containers that are being resized, and those that do not run.
+// trimStatus keeps the conditions that somebody reads, and the containers that are resized or do not run.
 func trimStatus(pod *corev1.Pod) {
 	s := &pod.Status
 	s.Conditions = kept(s.Conditions, func(c corev1.PodCondition) bool {
@@ -118,8 +118,7 @@ func trimStatus(pod *corev1.Pod) {
 	s.HostIP, s.HostIPs, s.PodIP, s.PodIPs = "", nil, "", nil
 }
 
-// telling returns the containers whose state tells something, and the resources of those that have others than the spec says. All others have those of
-// the spec.
+// telling returns the containers whose state tells something, or whose resources differ from the spec. The others run with the resources of the spec.
 func telling(statuses []corev1.ContainerStatus, containers []corev1.Container, tells func(corev1.ContainerState) bool) []corev1.ContainerStatus {
 	statuses = kept(statuses, func(s corev1.ContainerStatus) bool {
 		return tells(s.State) || s.Resources != nil && !slices.ContainsFunc(containers, func(c corev1.Container) bool {
