@@ -80,7 +80,8 @@ func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 			w.wait("as many in service as are desired", func() bool { return len(w.inService()) == desired })
 			want, got := [3]int{desired, terminations, tt.evicted}, [3]int{w.desired(), w.terminations(), w.evictions("a")}
 			assert.Equal(t, want, got, "desired capacity, terminations, evictions")
-			// AWS also announces the end of the instance, and that message may come in time to share the drain, or its pods' end.
+			// AWS also announces the end of the instance. That message may come in time to share the drain. Later, the pods that are
+			// still there count once more.
 			handled, lost := w.handled(), 0
 			for outcome, count := range handled {
 				if strings.HasPrefix(outcome, "lost ") {
@@ -88,7 +89,8 @@ func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 				}
 			}
 			assert.Truef(t, handled[tt.outcome] == 1 || handled[tt.outcome] > 1 && tt.outcome == "drained state-change", "handled %v", handled)
-			assert.Equal(t, lost, w.count("asg_autoscaler_interruption_pods_lost_total")[""], "pods lost")
+			counted := w.count("asg_autoscaler_interruption_pods_lost_total")[""]
+			assert.Truef(t, counted == lost || 0 < counted && counted < lost, "%d pods lost, handled %v", counted, handled)
 		}))
 	}
 }

@@ -41,6 +41,9 @@ func New(o Options) *Metrics {
 			"Time from a pod becoming pending to its being ready, for pods for which a node was asked, in seconds.",
 			5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 3600)),
 	}
+	for _, call := range []string{"LaunchInstances", "SetDesiredCapacity"} {
+		m.duration.WithLabelValues(call) // Prometheus counts what comes after the first value that it sees
+	}
 	all := []prometheus.Collector{
 		gauge{describe("pending_pods", "Pods that wait for a node, by the reason why they wait.", "reason"),
 			o.Report, counts(pendingPods)},
