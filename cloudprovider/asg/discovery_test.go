@@ -169,6 +169,25 @@ func TestFailedStartReportsReasonOnOneLine(t *testing.T) {
 	})
 }
 
+// Another replica may have credentials. A lone one shows by its restarts that it lacks them.
+func TestStartWithoutPermissionEndsAfterAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 1, 3))
+		for code, most := range map[string]time.Duration{"AccessDenied": 2 * time.Minute, "InvalidClientTokenId": 2 * time.Minute, "ServiceUnavailable": 5 * time.Minute} {
+			w.aws.ClearFaults()
+			w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: code})
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			began := time.Now()
+			err := w.cache.Start(ctx)
+			cancel()
+			require.ErrorContains(t, err, code)
+			took := time.Since(began)
+			assert.Truef(t, took >= most-time.Minute && took <= most, "%s: tried for %v", code, took)
+		}
+	})
+}
+
 // Its owner knows that it is gone. A group that lost a tag may have lost it by mistake.
 func TestDeletedGroupIsShownForMinutes(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,7 @@ const (
 	// startRetryMost bounds the pause between tries of the first reading, and resolveAtStartMost the first look-up of all else.
 	startRetryMost     = 30 * time.Second
 	resolveAtStartMost = 20 * time.Second
+	refusedAtStartMost = time.Minute
 	// shiftsAtStartMost bounds the first look-up of zonal shifts, whose endpoint a network may lack. A later one brings them.
 	shiftsAtStartMost = 5 * time.Second
 	// Writes read their group anew whatever its age. But a reading that is minutes old is no ground to choose by.

@@ -14,16 +14,18 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Start is ReadOnce for a process that keeps the groups. It retries the reading of the groups until AWS answers, and logs why.
+// Start is ReadOnce for a process that keeps the groups. It retries the reading of the groups until AWS answers, and logs why. Without
+// credentials, or without the permission, it ends after refusedAtStartMost: another replica may have them.
 func (c *Cache) Start(ctx context.Context) error {
-	log := klog.FromContext(ctx)
+	log, began := klog.FromContext(ctx), c.clock.Now()
 	var last error
 	for wait := time.Second; ; wait = min(2*wait, startRetryMost) {
 		err := c.Refresh(ctx)
 		if err == nil {
 			return c.readLaunches(ctx)
 		}
-		if ctx.Err() != nil {
+		refused := awsclient.IsUnauthenticated(err) || awsclient.IsDenied(err)
+		if ctx.Err() != nil || refused && c.clock.Since(began) >= refusedAtStartMost {
 			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(err, last))
 		}
 		last = err

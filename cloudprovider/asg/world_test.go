@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -185,6 +186,9 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 		smaller.MaxRecords, in = c.pageSize, &smaller
 	}
 	out, err := c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
+	if errors.Is(err, net.ErrClosed) { // with more than the one attempt of tests, the SDK makes such a call again
+		out, err = c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
+	}
 	if err == nil && c.between.Load() {
 		out.Activities = slices.DeleteFunc(out.Activities, func(a types.Activity) bool {
 			return a.EndTime == nil && strings.HasPrefix(aws.ToString(a.Description), "Launching")

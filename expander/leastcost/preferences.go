@@ -1,10 +1,12 @@
 package leastcost
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -82,7 +84,7 @@ func (p *problem) widen(left []int) (any bool) {
 }
 
 // scores returns how well the nodes of each candidate suit each pod, by pod and candidate. It is nil for a pod that prefers none of the candidates that
-// list it. Each pod of a spread workload prefers the domain that has the fewest of its pods by then.
+// list it. Each pod of a spread workload prefers the domain that has the fewest of its pods by then, and the fewest of all pods among these.
 func (p Preferences) scores(pods []*apiv1.Pod, candidates []candidate, able []bits) [][]int64 {
 	all := make([][]int64, len(pods))
 	if p.Percent <= 0 || !slices.ContainsFunc(pods, prefers) {
@@ -170,6 +172,9 @@ func withoutAssumed(node *apiv1.Node) *apiv1.Node {
 
 type domain struct{ workload, key, value string }
 
+// everybody stands for all workloads, whose names are longer.
+const everybody = ""
+
 // domains count the pods in each domain. The plan's pods count, too.
 type domains map[domain]int
 
@@ -177,8 +182,10 @@ func (p Preferences) newDomains(pods []*apiv1.Pod) domains {
 	s, keys := domains{}, map[string][]string{} // by workload
 	for _, pod := range pods {
 		for _, c := range pod.Spec.TopologySpreadConstraints {
-			if name := workloadOf(pod); soft(c) && !slices.Contains(keys[name], c.TopologyKey) {
-				keys[name] = append(keys[name], c.TopologyKey)
+			for _, name := range []string{workloadOf(pod), everybody} {
+				if soft(c) && !slices.Contains(keys[name], c.TopologyKey) {
+					keys[name] = append(keys[name], c.TopologyKey)
+				}
 			}
 		}
 	}
@@ -187,6 +194,9 @@ func (p Preferences) newDomains(pods []*apiv1.Pod) domains {
 	}
 	running, _ := p.Running() // with an error, as if none ran
 	for _, info := range running {
+		for _, key := range keys[everybody] {
+			s[domain{everybody, key, info.Node().Labels[key]}] += len(info.Pods())
+		}
 		for _, pod := range info.Pods() {
 			name := workloadOf(pod.Pod)
 			for _, key := range keys[name] {
@@ -200,20 +210,21 @@ func (p Preferences) newDomains(pods []*apiv1.Pod) domains {
 }
 
 // deal gives a pod to the domain with the fewest pods of its workload, and adds to the scores of the domain's members. members are
-// candidates by value of the label.
+// candidates by value of the label. A workload of one pod has the fewest in all domains: many of them would share one if all pods did not count then.
 func (s domains) deal(pod *apiv1.Pod, key string, members map[string][]int, score []int64) {
-	var least domain
-	workload := workloadOf(pod)
+	least, workload := "", workloadOf(pod)
 	for value := range members {
-		if d := (domain{workload, key, value}); least.value == "" || s[d] < s[least] || s[d] == s[least] && value < least.value {
-			least = d
+		more := func(of string) int { return s[domain{of, key, value}] - s[domain{of, key, least}] }
+		if least == "" || cmp.Or(more(workload), more(everybody), strings.Compare(value, least)) < 0 {
+			least = value
 		}
 	}
-	if least.value == "" {
+	if least == "" {
 		return
 	}
-	s[least]++
-	for _, c := range members[least.value] {
+	s[domain{workload, key, least}]++
+	s[domain{everybody, key, least}]++
+	for _, c := range members[least] {
 		score[c] += whole
 	}
 }

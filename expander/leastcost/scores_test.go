@@ -97,6 +97,22 @@ func TestScores(t *testing.T) {
 	}
 }
 
+// Their own pods are as few in each zone.
+func TestWorkloadsOfOnePodAreSpreadTogether(t *testing.T) {
+	var pods []*apiv1.Pod
+	for _, name := range []string{"mail", "search", "shop", "stock"} {
+		pods = append(pods, each(replicas(name, 1), func(_ int, pod *apiv1.Pod) { spreadOver(apiv1.ScheduleAnyway, apiv1.LabelTopologyZone)(&pod.Spec) })...)
+	}
+	able := newBits(len(bothTypes))
+	for c := range bothTypes {
+		able.set(c)
+	}
+	runs := framework.NewNodeInfo(in("spot", "a"), nil, framework.NewPodInfo(replicas("web", 1)[0], nil), framework.NewPodInfo(replicas("web", 1)[0], nil))
+	p := Preferences{Percent: 5, Running: func() ([]*framework.NodeInfo, error) { return []*framework.NodeInfo{runs}, nil }}
+	a, b := []int64{10_000, 10_000, 0}, []int64{0, 0, 10_000}
+	assert.Equal(t, [][]int64{b, b, a, b}, p.scores(pods, bothTypes, []bits{able, able, able, able}), "two pods of web run in zone a")
+}
+
 // AWS chooses the zone and the instance type of such a group's nodes.
 func TestLabelsThatMayDifferCountHalf(t *testing.T) {
 	const kind = apiv1.LabelInstanceTypeStable

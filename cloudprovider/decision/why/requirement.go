@@ -163,6 +163,9 @@ func (n *GroupNode) affinity(required *corev1.NodeSelector, need podzone.Need, g
 			failing = append(failing, n.expression(e, need, g)...)
 		}
 		for _, f := range term.MatchFields {
+			if f.Operator == corev1.NodeSelectorOpNotIn {
+				continue // the next node has another name
+			}
 			failing = append(failing, requirement{code: decision.CodeNodeSelector, id: "field " + f.Key, key: f.Key, weight: weightSelector,
 				phrase: "the name " + enumerate(f.Values)})
 		}

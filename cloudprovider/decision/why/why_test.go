@@ -328,6 +328,10 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 		pod.Spec.NodeSelector = map[string]string{"gpu": "a100"}
 		return pod
 	}
+	elsewhere := podOf("cpu", "4")
+	elsewhere.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
+			{Key: "metadata.name", Operator: corev1.NodeSelectorOpNotIn, Values: []string{"ip-10-0-0-7"}}}}}}}}
 	small, large := nodeOf("small", "cpu", "2"), nodeOf("large", "cpu", "64")
 	for _, tt := range []struct {
 		name  string
@@ -345,6 +349,7 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 			`the pod does not tolerate the taint gpu=true:NoSchedule of group "a100", and asks for 4 CPUs, the largest node of group "a100" has 2, and 1 more requirement fails`},
 		{"label with other values", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4"), nodeOf("b", "cpu", "2").labelled("gpu", "v100")}, "",
 			"no group has nodes with the label gpu=a100, groups have gpu=v100 and gpu=t4"},
+		{"keeps off a node by its name", elsewhere, []*GroupNode{small}, "", `the pod asks for 4 CPUs, the largest node of group "small" has 2`},
 		{"bad tag", gpu(podOf("cpu", "1")), []*GroupNode{small}, "label/gpu", `group "small": its tag is bad`},
 		{"bad tag, misspelt", gpu(podOf("cpu", "1")), []*GroupNode{small}, "labels/gpu", `group "small": its tag is bad`},
 		{"bad tag of another label", gpu(podOf("cpu", "1")), []*GroupNode{small}, "label/example.com/gpu", "no group has nodes with the label gpu=a100"},
