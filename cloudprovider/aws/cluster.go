@@ -37,6 +37,10 @@ func (p *Provider) SeeCluster() {
 	if now == p.seen {
 		return
 	}
+	joined := maps.Clone(*p.joined.Load())
+	maps.DeleteFunc(joined, func(id, _ string) bool { i, _ := now.snapshot.Instance(id); return i == nil || !i.Lifecycle.Counts() })
+	maps.Copy(joined, *now.nodes)
+	p.joined.Store(&joined)
 	p.cache.SeeCluster(p.ctx, ownership.Evidence{Nodes: slices.Collect(maps.Keys(*now.nodes)), Network: now.network})
 	p.seen = now
 }

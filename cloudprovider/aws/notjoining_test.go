@@ -2,6 +2,7 @@ package aws_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,54 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	w.SetLate(late())
 	assert.Equal(t, "", problem(), "problem, want none once another instance has joined")
 	assert.LessOrEqual(t, w.AWS.Calls()["DescribeInstanceStatus"], 2, "calls for the status, want one for each late instance")
+}
+
+// Somebody runs kubectl delete node. The kubelet registers no new one before its restart, and nothing is wrong with the group.
+func TestInstanceWhoseNodeWasDeletedIsNoProblemOfItsGroup(t *testing.T) {
+	impaired := awsworld.Group("g", "m5.large", 0, 3, 5, nil)
+	impaired.Impaired = "instance"
+	w := newWorld(t, nil, impaired)
+	nodes := w.Nodes("g")
+	deleted, stopped, never := nodemeta.InstanceOf(nodes[0]), nodemeta.InstanceOf(nodes[1]), nodemeta.InstanceOf(nodes[2])
+	problems := func() (found []string) {
+		for _, p := range w.Problems() {
+			if p.Reason == aws.ReasonNotJoining {
+				found = append(found, p.Message)
+			}
+		}
+		return found
+	}
+	since := time.Now().Add(-time.Hour)
+	late := map[string]time.Time{deleted: since, stopped: since}
+	w.register(nodes[:2]...)
+	w.register()
+	w.SetLate(maps.Clone(late))
+	w.waitWhile("no explanation", func() bool { w.NextLoop(); return w.View().Late(deleted).Cause == "" })
+	l := w.View().Late(deleted)
+	assert.Equal(t, "its node was deleted from Kubernetes", l.Cause)
+	assert.Regexp(t, "^restart its kubelet, or terminate the instance: .* --instance-id "+deleted+" ", l.Remedy)
+	assert.Empty(t, problems(), "problems")
+	assert.Equal(t, []bool{true, true, false}, []bool{w.NodeDeleted(deleted), w.NodeDeleted(stopped), w.NodeDeleted(never)}, "their nodes were deleted")
+
+	// Another instance has never joined. The node that registers again is no proof that others can.
+	late[never] = time.Now()
+	w.SetLate(maps.Clone(late))
+	w.waitWhile("no problem", func() bool { w.NextLoop(); return len(problems()) == 0 })
+	w.register(nodes[0])
+	assert.False(t, w.NodeDeleted(deleted), "its node was deleted, once it has registered again")
+	require.Len(t, problems(), 1)
+	assert.Contains(t, problems()[0], "its instance "+never+" has been seen")
+
+	// The cloud controller manager deletes nodes of instances that end.
+	w.stopLaunching("g")
+	require.NoError(t, w.AWS.Reclaim(stopped))
+	w.waitWhile("the instance counts", func() bool {
+		require.NoError(t, w.Cache.Refresh(t.Context()))
+		i, _ := w.Cache.Snapshot().Instance(stopped)
+		return i != nil && i.Lifecycle.Counts()
+	})
+	w.NextLoop()
+	assert.False(t, w.NodeDeleted(stopped), "an instance that is gone is remembered")
 }
 
 // The bootstrap completes the hook of such a group, which may wait for longer than the core does.
@@ -262,6 +311,16 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 		assert.Contains(t, cause, "its subnet subnet-1 has no ", "a guess comes after what is known")
 	}
 	start.Network = lookup.Network{}
+	joins("two")
+	registered["i-1"] = "aws:///a/i-1" // somebody deleted its node
+	for state, want := range map[string]string{"running": "its node was deleted from Kubernetes", "terminated": "EC2 shows it as terminated"} {
+		start.State = state
+		cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
+		assert.Equal(t, want, cause)
+	}
+	delete(registered, "i-1")
+	joins("one")
+	start.State = "running"
 	registered["i-2"] = "aws:///a/i-2"
 	cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
 	assert.Equal(t, "nothing wrong was found in AWS", cause, "want no reason that the node of the same start refutes")

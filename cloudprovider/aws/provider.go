@@ -87,6 +87,7 @@ type Provider struct {
 	unjoined   map[string]notJoining // by Auto Scaling group, under changing
 	tooOld     string                // what the age of the reading forbids, as last reported, under changing
 	view       atomic.Pointer[View]
+	joined     atomic.Pointer[map[string]string] // the registered nodes' provider IDs, and the deleted nodes' of instances that count in their group
 	registered registeredNodes
 	superseded sync.Map                  // answers of Superseded in this loop, by name of node
 	spared     sync.Map                  // texts of the log about instances that are left
@@ -114,6 +115,7 @@ func New(ctx context.Context, o Options) *Provider {
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
 	p.registered.follow(o.Nodes)
+	p.joined.Store(&map[string]string{})
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
 	p.costs = &Model{provider: p, prices: o.Prices}

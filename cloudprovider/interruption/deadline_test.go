@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -49,7 +50,7 @@ func TestReasonDeadlines(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := reasonFor(tt.event, now.Add(-tt.age), now)
 			j, force := newJob("i-1", "group", c), never
-			if plan := (&Handler{Options: Options{Groups: ours{}, AtDeadline: Force, Nodes: noNodes()}}).plan(j); !plan.Force.IsZero() {
+			if plan := (&Handler{Options: Options{Groups: ours{}, AtDeadline: Force, Nodes: noNodes(), Clock: clock.RealClock{}}}).plan(j); !plan.Force.IsZero() {
 				force = plan.Force.Sub(now)
 			}
 			left := c.Deadline.Sub(now)
@@ -62,7 +63,7 @@ func TestReasonDeadlines(t *testing.T) {
 func TestRebootDeletesNoPodAtItsDeadline(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	j := newJob("i-1", "group", reason{Kind: event.Reboot, Ends: true, Began: now, Deadline: now.Add(2 * time.Minute)})
-	assert.Zero(t, (&Handler{Options: Options{AtDeadline: Force, Nodes: noNodes()}}).plan(j).Force)
+	assert.Zero(t, (&Handler{Options: Options{Groups: ours{}, AtDeadline: Force, Nodes: noNodes()}}).plan(j).Force)
 }
 
 const (

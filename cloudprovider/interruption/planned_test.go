@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
@@ -413,6 +414,63 @@ func TestRecommendationIsOnlyCountedWhileItsGroupIsLeftAlone(t *testing.T) {
 				assert.Zero(t, w.cordoned()+w.evictions("a")+w.terminations(), "nodes cordoned, evictions and terminations")
 			})(t)
 		})
+	}
+}
+
+// An operator freezes the group during the drain. A change that AWS plans comes all the same.
+func TestRecommendationIsGivenUpOnceItsGroupIsLeftAlone(t *testing.T) {
+	byTag := func(w *world) error {
+		return w.aws.SetTags("spot", map[string]*string{group.TagPaused: ptr.To("scale-down")})
+	}
+	for _, tt := range []struct {
+		name          string
+		message       func(instance string) string
+		freeze        func(w *world) error
+		full, refused bool
+		next          bool // another leader goes on
+		said          string
+		stays         bool // it is drained
+	}{
+		{name: "before its pods have a place", message: advised, freeze: byTag, full: true, said: "its group is paused by its tag asg-autoscaler.github.io/paused"},
+		{name: "while a budget holds its pods", message: advised, freeze: byTag, refused: true, said: "its group is paused by its tag asg-autoscaler.github.io/paused"},
+		{name: "by a suspended process", message: advised, freeze: func(w *world) error { return w.aws.Suspend("spot", group.ProcessTerminate) },
+			full: true, said: "its group is paused, because its process Terminate is suspended"},
+		{name: "before the next leader", message: advised, freeze: byTag, full: true, next: true, said: "its group is paused by its tag asg-autoscaler.github.io/paused"},
+		{name: "a change", message: later("REBOOT_MAINTENANCE", 2*time.Hour), freeze: byTag, full: true, stays: true},
+	} {
+		t.Run(tt.name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+			w.full.Store(tt.full)
+			w.refused.Store(tt.refused)
+			events := record.NewFakeRecorder(100)
+			run := func() func() {
+				return w.running(drainOnRebalance, func(o *interruption.Options) { o.Events = events })
+			}
+			stop := run()
+			w.send(tt.message(leaves))
+			w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+			time.Sleep(time.Minute)
+			if tt.next {
+				stop()
+			}
+			require.NoError(t, tt.freeze(w))
+			w.within(2*time.Minute, "frozen in a reading", func() bool { return w.cache.Snapshot().Group("spot").LeftAlone(time.Now()).Down })
+			if tt.next {
+				run()
+			}
+			time.Sleep(5 * time.Second)
+			if tt.stays {
+				w.waits()
+				return
+			}
+			w.full.Store(false)
+			w.refused.Store(false)
+			w.wait("back in use", func() bool { return w.cordoned() == 0 })
+			w.waitEmptyQueue()
+			time.Sleep(20 * time.Minute)
+			w.ended(0, 2, 0)
+			assert.Zero(t, w.cordoned(), "nodes cordoned")
+			assert.Contains(t, textOf(events), "Put back into use: "+tt.said)
+		}))
 	}
 }
 

@@ -35,16 +35,19 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 
 const unwanted, rebootTries = "nobody wants its reboot any more", 3
 
-// takenBack returns why a planned drain is to end, or "": the machine of package move has taken its reboot back, or its group is no longer
-// ours, so that nobody here would end the instance.
+// takenBack returns why a planned drain is to end, or "": the machine of package move has taken its reboot back, its group is no longer ours,
+// so that nobody here would end the instance, or it was paused after a recommendation that no earlier leader has carried out.
 func (h *Handler) takenBack(j *job) (why string) {
-	switch c, node := j.current(), h.node(j.instance); {
+	switch c, node, g := j.current(), h.node(j.instance), h.Groups.Snapshot().Group(j.group); {
 	case c.Kind == event.Reboot && node != nil:
 		if s, _ := move.StateOf(node); s.Step != move.Rebooting {
 			return unwanted
 		}
-	case c.Kind != event.Reboot && c.planned() && h.Groups.Snapshot().Group(j.group) == nil:
+	case c.Kind != event.Reboot && c.planned() && g == nil:
 		return "its group is no longer autoscaled"
+	case c.Kind == event.Rebalance && j.resumed.Terminating.IsZero() && g.LeftAlone(h.Clock.Now()).Down:
+		cause, _ := g.LeftAlone(h.Clock.Now()).Of(true).Why(j.group)
+		return "its group is paused" + cause
 	}
 	return ""
 }
@@ -95,7 +98,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 		}
 		klog.FromContext(ctx).Info("Asked EC2 to reboot the instance", "node", klog.KObj(node), "err", err) // without an answer it may reboot, too
 	}
-	for end := s.Began.Add(move.RebootTime); h.Clock.Now().Before(end); sleep(ctx, h.Clock, time.Second) {
+	for ; ; sleep(ctx, h.Clock, time.Second) {
 		switch node = h.node(j.instance); {
 		case ctx.Err() != nil:
 			return unfinished
@@ -103,7 +106,8 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 			return ""
 		case node != nil && nodemeta.Ready(node) && s.Boot != "" && node.Status.NodeInfo.BootID != s.Boot:
 			return h.giveUp(ctx, j, nodes, "the instance has rebooted")
+		case !h.Clock.Now().Before(s.Began.Add(move.RebootTime)):
+			return h.giveUp(ctx, j, nodes, "the instance has not come back from its reboot in time")
 		}
 	}
-	return h.giveUp(ctx, j, nodes, "the instance has not come back from its reboot in time")
 }

@@ -153,11 +153,7 @@ func TestNodeWhoseRebootIsTakenBackKeepsItsPods(t *testing.T) {
 			time.Sleep(time.Hour)
 			assert.Equal(t, []int{0, 0, 0}, []int{w.reboots(), w.terminations(), w.evictions("a")}, "reboots, terminations, evictions")
 			assert.Empty(t, w.nodes()[id].Annotations[move.Annotation])
-			var said string
-			for len(events.Events) > 0 {
-				said += <-events.Events + "\n"
-			}
-			assert.Contains(t, said, "Put back into use: nobody wants its reboot any more")
+			assert.Contains(t, textOf(events), "Put back into use: nobody wants its reboot any more")
 		}))
 	}
 }
@@ -278,6 +274,25 @@ func TestLateLeaderPutsTheNodeBackWithoutAReboot(t *testing.T) {
 	})(t)
 }
 
+// Nobody led while it booted.
+func TestLateLeaderSeesThatTheInstanceHasRebooted(t *testing.T) {
+	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
+		w.versioned()
+		boot := w.nodes()[id].Status.NodeInfo.BootID
+		stop := w.running()
+		w.toReboot(id, 0)
+		w.wait("the call", func() bool { return w.reboots() == 1 })
+		stop()
+		w.within(20*time.Minute, "another boot", func() bool { return w.nodes()[id].Status.NodeInfo.BootID != boot })
+		w.setReady(id, corev1.ConditionTrue)
+		time.Sleep(time.Hour)
+		events := record.NewFakeRecorder(100)
+		w.running(func(o *interruption.Options) { o.Events = events })
+		w.wait("back in use", func() bool { return w.back(id) })
+		assert.Contains(t, textOf(events), "Put back into use: the instance has rebooted")
+	})(t)
+}
+
 func TestRebootIsTriedAgainWhereItsMoveBeginsAnew(t *testing.T) {
 	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, id string) {
 		w.versioned()
@@ -389,10 +404,7 @@ func TestDeniedRebootPutsTheNodeBack(t *testing.T) {
 		assert.True(t, s.Step == move.Rebooted && s.Began.IsZero(), "it is replaced at once: %+v", s)
 		time.Sleep(time.Hour)
 		assert.Equal(t, []int{1, 0}, []int{w.reboots(), w.terminations()}, "calls of RebootInstances, terminations")
-		var said string
-		for len(events.Events) > 0 {
-			said += <-events.Events + "\n"
-		}
+		said := textOf(events)
 		assert.Contains(t, said, "Put back into use: EC2 did not reboot the instance: ")
 		assert.Equal(t, 1, strings.Count(said, "; allow ec2:RebootInstances on it"), said)
 	})(t)

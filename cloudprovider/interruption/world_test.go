@@ -216,6 +216,14 @@ func (w *world) decide(h *interruption.Handler) {
 	h.ReplacementsDecided(placed)
 }
 
+// textOf is what the recorder has got since it was last read, a line for each event.
+func textOf(events *record.FakeRecorder) (text string) {
+	for len(events.Events) > 0 {
+		text += <-events.Events + "\n"
+	}
+	return text
+}
+
 // running runs a Handler until the test, or the returned function, ends it.
 func (w *world) running(change ...func(*interruption.Options)) (stop func()) {
 	return w.background(w.handler(change...).Run)

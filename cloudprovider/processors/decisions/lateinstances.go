@@ -30,6 +30,7 @@ type unjoined struct {
 	since time.Time
 	stays bool // past the time at which the core gives up others
 	early bool // it was there before that moment
+	again bool // it had a node before that moment
 }
 
 // noteJoins keeps since when instances have no node, and how long the last node of each Auto Scaling group took to join. It records
@@ -48,7 +49,7 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 			}
 			before, known := gone[id]
 			early := before.early || !known && (c.seen == nil || c.seen.Snapshot().GroupOf(id) != nil)
-			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays, early}
+			c.unjoined[id] = unjoined{name, whole, u.UnregisteredSince, stays, early, before.again || c.Provider.NodeDeleted(id)}
 			delete(gone, id)
 		}
 	}
@@ -64,6 +65,7 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 		u, starts := c.starting[id]
 		joined, now := gone[id]
 		switch took := node.CreationTimestamp.Sub(joined.since); {
+		case joined.again: // somebody deleted its node
 		case now && !joined.early:
 			u, starts = joined, true
 			joins[u.whole] = took

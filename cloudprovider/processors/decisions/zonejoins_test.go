@@ -1,7 +1,9 @@
 package decisions_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +92,46 @@ func TestNodeThatTookLongAtLeastMakesNoOtherLate(t *testing.T) {
 	w.loop()
 	n := w.startingFor(7*time.Minute, "web")
 	assert.Equalf(t, decision.CodeStarting, n.Reason.Code, "%+v is not late", n)
+}
+
+// Somebody deletes a node, and restarts its kubelet minutes later.
+func TestNodeThatRegistersAgainSetsNoTime(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 1, 9, nil)), options())
+	w.join(awsworld.Node("other", "")) // the core's loop ends early in an empty cluster
+	nodes := w.client.CoreV1().Nodes()
+	seen := func(there bool) {
+		w.Eventually(func() string {
+			if _, err := w.factory.Core().V1().Nodes().Lister().Get("web-0"); there != (err == nil) {
+				return fmt.Sprintf("node %v, want it there: %t", err, there)
+			}
+			w.NextLoop()
+			return map[bool]string{true: "its deletion is not known"}[!there && !w.NodeDeleted(w.View().Group("web").Instances[0].ID)]
+		})
+	}
+	node := w.ready("web")[0]
+	_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
+	require.NoError(t, err)
+	seen(true)
+	w.loop()
+	require.NoError(t, nodes.Delete(t.Context(), node.Name, metav1.DeleteOptions{}))
+	seen(false)
+	w.loop()
+	w.at = w.at.Add(4 * time.Minute)
+	w.Eventually(func() string {
+		if n := w.loop().Nodes[0]; !strings.HasSuffix(n.Reason.Message, "its node was deleted from Kubernetes") {
+			return fmt.Sprintf("%+v does not say that its node was deleted", n)
+		}
+		return ""
+	})
+	node.CreationTimestamp = metav1.NewTime(w.at)
+	_, err = nodes.Create(t.Context(), node, metav1.CreateOptions{})
+	require.NoError(t, err)
+	seen(true)
+	w.loop()
+	w.put(waiting("web-0", "web", "1500m"), waiting("web-1", "web", "1500m"))
+	w.loop()
+	n := w.startingFor(125*time.Second, "web")
+	assert.Equalf(t, decision.CodeNotReady, n.Reason.Code, "%+v is late after two minutes", n)
 }
 
 // A pod that needs a zone has a group divided. Its instances take as long to join as before.
