@@ -273,7 +273,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 		}
 		return result
 	}
-	c.refusals.forget(g.Name)
+	c.refusals.answered(g.Name)
 	// AWS does not document that it names each pool that it has tried, so this launch leaves the zone alone after any failure.
 	if _, closed := c.available.inZone(g, o.zone); !closed && len(result.failures) > 0 && g.Shortfall(o.count, arrived) > 0 {
 		result.passing = map[string]string{o.zone: result.failures[0].Message}

@@ -98,7 +98,7 @@ const (
 	// A group is scaled by its desired capacity for synchronousRetry after a refusal, and loses no nodes for as long after a denied termination.
 	// Somebody may allow the call meanwhile.
 	synchronousRetry = 15 * time.Minute
-	// A group without the permission for LaunchInstances has no problem any more after deniedRetry, and is divided into zones again.
+	// A group without the permission for LaunchInstances, or in a region without it, has no problem any more after deniedRetry, and is divided again.
 	deniedRetry  = time.Hour
 	endedTimeout = 2 * time.Second // bounds the question whether launched instances have ended: the launch waits for the answer
 	// maxReplays bounds the replayed answers that one launch skips: a previous leader would have launched as often within ledger.TokenAge.
