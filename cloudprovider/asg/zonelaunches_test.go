@@ -124,6 +124,10 @@ func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
 	}{
 		{name: "others have asked for the rest", meanwhile: func(w *world) error { return w.aws.SetDesired("a", 4) }},
 		{name: "the maximum is lower", meanwhile: func(w *world) error { return w.aws.SetLimits("a", 0, 2) }},
+		{name: "others have asked for the rest, and readings are throttled", meanwhile: func(w *world) error {
+			w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling", Times: 1})
+			return w.aws.SetDesired("a", 4)
+		}},
 		{name: "the group is gone, and is back before it is read", meanwhile: func(w *world) error {
 			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ValidationError", Message: "AutoScalingGroup name not found - AutoScalingGroup: a not found", Times: 1})
 			return nil
