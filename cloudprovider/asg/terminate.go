@@ -435,8 +435,9 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 				if now == nil && t.recent(i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
 					return false // the reading may be older than the instance
 				}
-				klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
-				t.accepted(ctx, []group.Instance{i})
+				klog.FromContext(ctx).Info("Instance is on its way out after a call that AWS refused or did not answer", "group", t.group, "instance", i.ID,
+					"err", awsclient.Brief(cause))
+				t.groups.update(t.group, func(e *entry) { e.Terminated([]group.Instance{i}, !t.keepDesired, t.clock.Now()) })
 				return true
 			})
 		}
@@ -450,9 +451,14 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 	}
 }
 
+// accepted enters that AWS took our terminations of the members, so that it does not deny or fail them any more.
 func (t *termination) accepted(ctx context.Context, members []group.Instance) {
 	for _, i := range members {
 		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
 	}
-	t.groups.update(t.group, func(e *entry) { e.Terminated(members, !t.keepDesired, t.clock.Now()) })
+	t.groups.update(t.group, func(e *entry) {
+		e.Terminated(members, !t.keepDesired, t.clock.Now())
+		g := e.Change()
+		g.Denied, g.EndFailed = group.Pause{}, time.Time{}
+	})
 }

@@ -189,6 +189,26 @@ func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
+// AWS may begin to end an instance, such as an interrupted one, while it refuses or fails our call for it. That says nothing of the next call.
+func TestInstanceThatAWSEndsMeanwhileProvesNoTermination(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, code := range []string{"AccessDenied", "InternalFailure"} {
+			w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code})
+			ids := w.ids("a")
+			assert.Lenf(t, staying(t, w.cache.Terminate(t.Context(), "a", ids[1:])), 3, "%s: stay", code)
+			before := w.group("a")
+			require.Truef(t, before.LeftAlone(time.Now()).Down || !before.EndFailed.IsZero(), "%s: nothing is noted", code)
+			w.calls.afterWrite = sync.OnceFunc(func() { w.must(w.aws.Reclaim(ids[0])) })
+			assert.Emptyf(t, staying(t, w.cache.Replace(t.Context(), "a", ids[:1])), "%s: stays though AWS ends it", code)
+			after := w.group("a")
+			assert.Equalf(t, []any{before.LeftAlone(time.Now()).Down, before.EndFailed}, []any{after.LeftAlone(time.Now()).Down, after.EndFailed},
+				"%s: paused for scale-down, and the failure that is noted", code)
+		}
+	})
+}
+
 // The core would drain the group's nodes in vain, one after the other.
 func TestTerminationThatAWSFailsIsNotedForItsGroup(t *testing.T) {
 	t.Parallel()
