@@ -78,7 +78,7 @@ const (
 	// A reading shows the outcome of an unanswered call settleTime after the call. An earlier one can be older than the call.
 	settleTime  = 5 * time.Second
 	freshEnough = 2 * time.Second // the greatest age of the reading for the termination of a named instance
-	// The termination of a drained node that AWS throttles is repeated each drainedPause, for drainedPatience. Other writes to the group go between.
+	// A drained node's termination that AWS throttles, or that lacks credentials, is repeated each drainedPause, for drainedPatience. Other writes go between.
 	drainedPause, drainedPatience = 5 * time.Second, 20 * time.Second
 	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes (EC2 Auto Scaling API reference, InstanceIds).
 	terminationsPerCall = 100
