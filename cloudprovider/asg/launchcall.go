@@ -166,7 +166,7 @@ func (c *Cache) leaveZone(g *group.Group, o launchRequest, err error) error {
 	return fmt.Errorf("its outcome is not known: %w", err)
 }
 
-// overtaken reports whether AWS refused a launch only because the group is gone, or has no room or not the zone since the plan. It costs a call.
+// overtaken reports whether AWS may have refused a launch only because the group is gone, or has no room or not the zone since the plan. It costs a call.
 func (c *Cache) overtaken(ctx context.Context, o launchRequest, refusal error) bool {
 	switch {
 	case awsclient.IsGroupNotFound(refusal):
@@ -175,7 +175,7 @@ func (c *Cache) overtaken(ctx context.Context, o launchRequest, refusal error) b
 		return false
 	}
 	now, err := c.Reread(ctx, o.group)
-	return errors.Is(err, ErrGroupNotFound) || err == nil && (now.Room() < o.count || o.zone != "" && !slices.Contains(now.Zones, o.zone))
+	return err != nil || now.Room() < o.count || o.zone != "" && !slices.Contains(now.Zones, o.zone)
 }
 
 // outcomeOf reads the group to find out the outcome of unanswered launches. before is the group before all launches, and answers is how often AWS had
@@ -273,7 +273,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 		}
 		return result
 	}
-	c.refusals.forget(g.Name)
+	c.refusals.answered(g.Name)
 	// AWS does not document that it names each pool that it has tried, so this launch leaves the zone alone after any failure.
 	if _, closed := c.available.inZone(g, o.zone); !closed && len(result.failures) > 0 && g.Shortfall(o.count, arrived) > 0 {
 		result.passing = map[string]string{o.zone: result.failures[0].Message}

@@ -79,7 +79,7 @@ const (
 	// A reading shows the outcome of an unanswered call settleTime after the call. An earlier one can be older than the call.
 	settleTime  = 5 * time.Second
 	freshEnough = 2 * time.Second // the greatest age of the reading for the termination of a named instance
-	// The termination of a drained node that AWS throttles is repeated each drainedPause, for drainedPatience. Other writes to the group go between.
+	// A drained node's termination that AWS throttles, or that lacks credentials, is repeated each drainedPause, for drainedPatience. Other writes go between.
 	drainedPause, drainedPatience = 5 * time.Second, 20 * time.Second
 	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes (EC2 Auto Scaling API reference, InstanceIds).
 	terminationsPerCall = 100
@@ -99,7 +99,7 @@ const (
 	// A group is scaled by its desired capacity for synchronousRetry after a refusal, and loses no nodes for as long after a denied termination.
 	// Somebody may allow the call meanwhile.
 	synchronousRetry = 15 * time.Minute
-	// A group without the permission for LaunchInstances has no problem any more after deniedRetry, and is divided into zones again.
+	// A group without the permission for LaunchInstances, or in a region without it, has no problem any more after deniedRetry, and is divided again.
 	deniedRetry  = time.Hour
 	endedTimeout = 2 * time.Second // bounds the question whether launched instances have ended: the launch waits for the answer
 	// maxReplays bounds the replayed answers that one launch skips: a previous leader would have launched as often within ledger.TokenAge.

@@ -21,7 +21,7 @@ type refusals struct {
 	mode  LaunchMode
 
 	mu     sync.Mutex
-	all    time.Time          // AWS does not know the call here, until then
+	all    time.Time          // AWS does not know the call here, until then. Zero once it has answered one
 	groups map[string]refusal // the last one of each
 }
 
@@ -37,38 +37,23 @@ var unnamed = map[string]string{"AccessDenied": "autoscaling:LaunchInstances", "
 	"NotAuthorized": "autoscaling:LaunchInstances", "Client.UnauthorizedOperation": "ec2:CreateFleet", "SsmAccessDenied": "ssm:GetParameters", "UnauthorizedOperation": "ec2:CreateFleet",
 	"AuthFailure.ServiceLinkedRoleCreationNotPermitted": "iam:CreateServiceLinkedRole"}
 
-func (r *refusals) of(group string) *notSynchronous {
+func (r *refusals) of(group string) *notSynchronous { return r.last(group, synchronousRetry) }
+
+// lasting returns the refusal of a group for want of a permission, or because AWS does not know the call, or nil. A launch of the whole group
+// tries the call again after synchronousRetry, because it has the desired capacity in its place. A launch in one zone would fail. The refusal
+// lasts until a launch succeeds, or for deniedRetry after the last try, because somebody may have allowed the call meanwhile.
+func (r *refusals) lasting(group string) *notSynchronous { return r.last(group, deniedRetry) }
+
+func (r *refusals) last(group string, retry time.Duration) *notSynchronous {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := r.clock.Now()
-	switch last, refused := r.groups[group]; {
-	case now.Before(r.all):
+	switch last, at := r.groups[group], r.clock.Now().Add(synchronousRetry-retry); {
+	case at.Before(r.all):
 		return &notSynchronous{"AWS does not know LaunchInstances here", "none needed: instances are asked for by the desired capacity"}
-	case refused && now.Before(last.until):
-		return last.notSynchronous()
+	case at.Before(last.until) && (retry == synchronousRetry || last.denied != ""):
+		return &notSynchronous{fmt.Sprintf("AWS refused (%s)", last.reason), last.remedy}
 	}
 	return nil
-}
-
-// denied returns the refusal of a group for want of a permission, or nil. A launch of the whole group tries the call again after
-// synchronousRetry, because it has the desired capacity in its place. A launch in one zone would fail.
-func (r *refusals) denied(group string) *notSynchronous {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if last := r.groups[group]; r.denies(last) {
-		return last.notSynchronous()
-	}
-	return nil
-}
-
-// denies reports whether a permission is still missing: until a launch succeeds, or for deniedRetry after the last try, because somebody may
-// have allowed the call meanwhile.
-func (r *refusals) denies(last refusal) bool {
-	return last.denied != "" && r.clock.Now().Before(last.until.Add(deniedRetry-synchronousRetry))
-}
-
-func (r refusal) notSynchronous() *notSynchronous {
-	return &notSynchronous{fmt.Sprintf("AWS refused (%s)", r.reason), r.remedy}
 }
 
 // refused remembers that AWS would not launch synchronously in the group. It logs each reason once per group, and once if AWS does not know the call.
@@ -90,12 +75,12 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	}
 }
 
-// denials returns the refusals for want of a permission, by group.
+// denials returns the lasting refusals for want of a permission, by group.
 func (r *refusals) denials() map[string]refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	denials := maps.Clone(r.groups)
-	maps.DeleteFunc(denials, func(_ string, last refusal) bool { return !r.denies(last) })
+	denials, at := maps.Clone(r.groups), r.clock.Now().Add(synchronousRetry-deniedRetry)
+	maps.DeleteFunc(denials, func(_ string, last refusal) bool { return last.denied == "" || !at.Before(last.until) })
 	return denials
 }
 
@@ -112,6 +97,14 @@ func (r *refusals) remedy(denied bool) string {
 		return allow + "until then instances are asked for by the desired capacity"
 	}
 	return "none needed: instances are asked for by the desired capacity"
+}
+
+// answered ends the refusals that AWS's answer to a launch in the group disproves.
+func (r *refusals) answered(group string) {
+	r.forget(group)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = time.Time{}
 }
 
 // forget ends the refusal of a group that is gone, or whose launches, processes or zones have changed.

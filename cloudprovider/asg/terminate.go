@@ -73,7 +73,7 @@ func (c *Cache) Replace(ctx context.Context, name string, ids []string) error {
 // TerminateTogether is Terminate or Replace for several callers in one call. Callers with the same wait share it until the first one has waited
 // and holds the group lock. Interrupted instances have a wait of their own, because the batches of the scale-down may be minutes apart. The
 // error is about the caller's own instances. The first caller's context counts. An instance stays for which stays returns an error then, because
-// the caller may have waited for minutes. It makes no call, and is nil if nothing can have changed. No throttled call is repeated then.
+// the caller may have waited for minutes. It makes no call, and is nil if nothing can have changed. No call is repeated then.
 func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration,
 	stays func(id string) error) error {
 	for began := c.clock.Now().Add(wait); ; wait = drainedPause {
@@ -86,7 +86,8 @@ func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string
 			}
 			err = &TerminationError{Group: name, Stays: own}
 		}
-		if stays == nil || !awsclient.IsThrottled(err) || ctx.Err() != nil || c.clock.Since(began) >= drainedPatience {
+		passes := awsclient.IsThrottled(err) || awsclient.IsUnauthenticated(err)
+		if stays == nil || !passes || ctx.Err() != nil || c.clock.Since(began) >= drainedPatience {
 			return err
 		}
 	}
@@ -166,6 +167,7 @@ type termination struct {
 	*Cache
 	group       string
 	keepDesired bool // AWS launches others in their place
+	deferred    bool // AWS has deferred them one by one, too
 
 	mu    sync.Mutex
 	stays map[string]error // guarded by mu
@@ -245,18 +247,18 @@ func isDeferred(err error) bool {
 	return awsclient.IsContended(err) || strings.HasPrefix(awsclient.Code(err), "ScalingActivityInProgress")
 }
 
-// all terminates the members. It asks again for one that AWS defers to another change of the group: its node is drained in vain if it stays.
-// Several have had two tries by then.
+// all terminates the members. It asks again for those that AWS defers to another change of the group: their nodes are drained in vain if they stay.
 func (t *termination) all(ctx context.Context, members []group.Instance) {
 	for began := t.clock.Now(); ; {
 		for batch := range slices.Chunk(members, terminationsPerCall) {
 			t.batch(ctx, batch)
 		}
 		members = slices.DeleteFunc(members, func(i group.Instance) bool { return !isDeferred(t.stays[i.ID]) })
-		if len(members) != 1 || t.clock.Since(began) >= contendedPatience || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
+		if len(members) == 0 || t.clock.Since(began) >= contendedPatience || awsclient.Pause(ctx, t.clock, unansweredPoll) != nil {
 			return
 		}
-		delete(t.stays, members[0].ID)
+		t.deferred = true
+		maps.DeleteFunc(t.stays, func(_ string, err error) bool { return isDeferred(err) })
 	}
 }
 
@@ -336,7 +338,7 @@ func (t *termination) answered(ctx context.Context, members []group.Instance, ou
 		} else if t.each(ctx, staying) == len(staying) { // AWS accepted the call and did nothing
 			t.calls.batchTermination.Refuse(ctx, errNotNamed)
 		}
-	case awsclient.IsThrottled(err), awsclient.IsDenied(err), awsclient.IsUnauthenticated(err), errors.As(err, &unreadTags):
+	case awsclient.IsThrottled(err), awsclient.IsDenied(err), awsclient.IsUnauthenticated(err), errors.As(err, &unreadTags), isDeferred(err) && t.deferred:
 		t.stayAll(members, err)
 	case awsclient.IsUnsent(err): // one of them belongs to another cluster
 		t.each(ctx, members)
@@ -435,8 +437,9 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 				if now == nil && t.recent(i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
 					return false // the reading may be older than the instance
 				}
-				klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
-				t.accepted(ctx, []group.Instance{i})
+				klog.FromContext(ctx).Info("Instance is on its way out after a call that AWS refused or did not answer", "group", t.group, "instance", i.ID,
+					"err", awsclient.Brief(cause))
+				t.groups.update(t.group, func(e *entry) { e.Terminated([]group.Instance{i}, !t.keepDesired, t.clock.Now()) })
 				return true
 			})
 		}
@@ -450,9 +453,14 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 	}
 }
 
+// accepted enters that AWS took our terminations of the members, so that it does not deny or fail them any more.
 func (t *termination) accepted(ctx context.Context, members []group.Instance) {
 	for _, i := range members {
 		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
 	}
-	t.groups.update(t.group, func(e *entry) { e.Terminated(members, !t.keepDesired, t.clock.Now()) })
+	t.groups.update(t.group, func(e *entry) {
+		e.Terminated(members, !t.keepDesired, t.clock.Now())
+		g := e.Change()
+		g.Denied, g.EndFailed = group.Pause{}, time.Time{}
+	})
 }

@@ -189,6 +189,26 @@ func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
+// AWS may begin to end an instance, such as an interrupted one, while it refuses or fails our call for it. That says nothing of the next call.
+func TestInstanceThatAWSEndsMeanwhileProvesNoTermination(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, code := range []string{"AccessDenied", "InternalFailure"} {
+			w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
+			w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code})
+			ids := w.ids("a")
+			assert.Lenf(t, staying(t, w.cache.Terminate(t.Context(), "a", ids[1:])), 3, "%s: stay", code)
+			before := w.group("a")
+			require.Truef(t, before.LeftAlone(time.Now()).Down || !before.EndFailed.IsZero(), "%s: nothing is noted", code)
+			w.calls.afterWrite = sync.OnceFunc(func() { w.must(w.aws.Reclaim(ids[0])) })
+			assert.Emptyf(t, staying(t, w.cache.Replace(t.Context(), "a", ids[:1])), "%s: stays though AWS ends it", code)
+			after := w.group("a")
+			assert.Equalf(t, []any{before.LeftAlone(time.Now()).Down, before.EndFailed}, []any{after.LeftAlone(time.Now()).Down, after.EndFailed},
+				"%s: paused for scale-down, and the failure that is noted", code)
+		}
+	})
+}
+
 // The core would drain the group's nodes in vain, one after the other.
 func TestTerminationThatAWSFailsIsNotedForItsGroup(t *testing.T) {
 	t.Parallel()
@@ -253,26 +273,28 @@ func TestTerminationThatWaitsForAnotherWriteIsNoFailureOfAWS(t *testing.T) {
 	})
 }
 
-// Clusters share the account's rate. The pods of a node that stays would be evicted a second time.
-func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
+// Clusters share the account's rate, and the call for credentials may fail for a moment. The pods of a node that stays would be evicted a second time.
+func TestTerminationOfADrainedNodeThatFailsForAMomentIsRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, count := range []int{1, 3} {
 			for name, tt := range map[string]struct {
-				throttled time.Duration
-				inUse     time.Duration // when pods may come to the first node again, 0 for never
-				stops     time.Duration // when the process is to end, 0 for never
-				stay      int
-				within    time.Duration
+				code   string
+				fails  time.Duration
+				inUse  time.Duration // when pods may come to the first node again, 0 for never
+				stops  time.Duration // when the process is to end, 0 for never
+				stay   int
+				within time.Duration
 			}{
-				"for a while":    {throttled: 10 * time.Second, within: 20 * time.Second},
-				"for ever":       {throttled: time.Hour, stay: count, within: 40 * time.Second},
-				"node in use":    {throttled: 10 * time.Second, inUse: 5 * time.Second, stay: 1, within: 20 * time.Second},
-				"process to end": {throttled: 10 * time.Second, stops: 2 * time.Second, stay: count, within: 15 * time.Second},
+				"for a while":    {code: "Throttling", fails: 10 * time.Second, within: 20 * time.Second},
+				"no identity":    {code: "ExpiredToken", fails: 10 * time.Second, within: 20 * time.Second},
+				"for ever":       {code: "Throttling", fails: time.Hour, stay: count, within: 40 * time.Second},
+				"node in use":    {code: "Throttling", fails: 10 * time.Second, inUse: 5 * time.Second, stay: 1, within: 20 * time.Second},
+				"process to end": {code: "Throttling", fails: 10 * time.Second, stops: 2 * time.Second, stay: count, within: 15 * time.Second},
 			} {
 				w := newWorld(t, scalingGroup("a", 0, count, 10)).started()
 				w.calls.repeats = true
-				w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "Throttling", For: fakeaws.Duration(tt.throttled)})
+				w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: tt.code, For: fakeaws.Duration(tt.fails)})
 				began, ids := time.Now(), w.ids("a")
 				ctx, stop := context.WithCancel(t.Context())
 				if tt.stops > 0 {
@@ -310,12 +332,12 @@ func TestThrottledTerminationOfADrainedNodeIsRepeated(t *testing.T) {
 	})
 }
 
-// AWS defers a termination to a change of the group that is under way, and says so with status 400. The node is drained by then.
+// AWS defers a termination to a change of the group that is under way, and says so with status 400. The nodes are drained by then.
 func TestTerminationDeferredToAnotherChangeIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, code := range []string{"ScalingActivityInProgress", "ResourceContention"} {
-			for _, tt := range []struct{ instances, times, stay int }{{1, 1, 0}, {1, 3, 0}, {3, 1, 0}, {1, 100, 1}, {3, 100, 3}} {
+			for _, tt := range []struct{ instances, times, stay int }{{1, 1, 0}, {1, 3, 0}, {3, 1, 0}, {3, 5, 0}, {1, 100, 1}, {3, 100, 3}} {
 				w := newWorld(t, scalingGroup("a", 0, tt.instances, 10)).started()
 				w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: tt.times})
 				began := time.Now()

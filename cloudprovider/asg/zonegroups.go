@@ -113,7 +113,7 @@ func (c *Cache) undivided(g *group.Group) *launchspec.Problem {
 	if c.options.LaunchMode == LaunchDesiredCapacity {
 		return notZonal("the launch mode leaves the zone to AWS", "run with --asg-launch-mode=auto")
 	}
-	if e := cmp.Or(c.notSynchronous(g), c.refusals.denied(g.Name)); e != nil {
+	if e := cmp.Or(c.notSynchronous(g), c.refusals.lasting(g.Name)); e != nil {
 		return notZonal("its instances cannot be launched synchronously, for "+e.why, e.remedy)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -222,10 +223,23 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 }
 
 func TestUnknownLaunchCallKeepsGroupsWhole(t *testing.T) {
-	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
-	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
-	require.Error(t, zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1), "nothing was refused")
-	w.isDivided(false, "after another group was refused")
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
+		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
+		require.Error(t, zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1), "nothing was refused")
+		w.isDivided(false, "after another group was refused")
+		for range 5 {
+			time.Sleep(16 * time.Minute)
+			w.isDivided(false, "16 minutes later")
+			w.must(w.cache.Increase(t.Context(), "b", 1))
+		}
+		w.aws.ClearFaults()
+		w.isDivided(false, "before the call is tried again")
+		time.Sleep(16 * time.Minute)
+		w.must(w.cache.Increase(t.Context(), "b", 1))
+		w.isDivided(true, "once AWS knows the call")
+	})
 }
 
 func TestFlagValues(t *testing.T) {

@@ -102,10 +102,10 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 					assert.ErrorIs(t, launch(w), asg.ErrNotZonal, "again")
 					assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls")
 					w.untouched()
-					for range 3 { // as long as it is denied, no launch in a zone fails
+					for range 3 { // as long as it is denied or unknown, no launch in a zone fails
 						time.Sleep(16 * time.Minute)
-						w.isDivided(code != "AccessDenied", "16 minutes later")
-						if mode == asg.LaunchAuto && code == "AccessDenied" {
+						w.isDivided(code == "ValidationError", "16 minutes later")
+						if mode == asg.LaunchAuto && code != "ValidationError" {
 							w.must(w.cache.Increase(w.t.Context(), "a", 1))
 							w.isDivided(false, "after a launch that tried the call again")
 						}
@@ -124,6 +124,10 @@ func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
 	}{
 		{name: "others have asked for the rest", meanwhile: func(w *world) error { return w.aws.SetDesired("a", 4) }},
 		{name: "the maximum is lower", meanwhile: func(w *world) error { return w.aws.SetLimits("a", 0, 2) }},
+		{name: "others have asked for the rest, and readings are throttled", meanwhile: func(w *world) error {
+			w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "Throttling", Times: 1})
+			return w.aws.SetDesired("a", 4)
+		}},
 		{name: "the group is gone, and is back before it is read", meanwhile: func(w *world) error {
 			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ValidationError", Message: "AutoScalingGroup name not found - AutoScalingGroup: a not found", Times: 1})
 			return nil

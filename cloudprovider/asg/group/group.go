@@ -31,7 +31,7 @@ type Group struct {
 	RaisedByClock        bool                 // MinSize is higher than without them
 	Operation            launchspec.Operation // AWS's own work on the instances. See LeftAlone
 	Denied               Pause                // of terminations, since AWS denied one
-	EndFailed            time.Time            // when AWS last failed to terminate an instance for now, zero once it has terminated one
+	EndFailed            time.Time            // when AWS last failed to terminate an instance for now, zero once it has accepted a termination
 	EKSRepairs           bool                 // EKS itself repairs the nodes of its managed node group, or may
 	Instances            []Instance           // in AWS's order, with those on their way out
 	Source               launchspec.Source    // of the group's instances: template, configuration or policy

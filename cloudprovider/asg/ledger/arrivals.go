@@ -54,11 +54,10 @@ func (l *Ledger) Recent(id string) *group.Instance {
 	return nil
 }
 
-// Terminated enters that AWS took our terminations of the instances. decrement reports that each lowered the desired capacity.
+// Terminated enters that AWS terminates the instances, which we have asked for. decrement reports that each lowered the desired capacity.
 func (l *Ledger) Terminated(instances []group.Instance, decrement bool, now time.Time) {
 	g := l.Change()
 	l.wrote(now)
-	g.Denied, g.EndFailed = group.Pause{}, time.Time{}
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
 		lowered := 0
