@@ -3,11 +3,12 @@ package scaleup
 import (
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 )
 
-// failedRequest is what AWS could not launch of a request, in the loop that shows it.
+// failedRequest is what AWS could not launch of a request, or what has not come of it in time, in the loop that shows it.
 type failedRequest struct {
 	group     cloudprovider.NodeGroup
 	instances int
@@ -16,14 +17,21 @@ type failedRequest struct {
 
 // seeFailed finds the failed requests. The core looks at the instances of a group only every two minutes unless it takes the group for scaling
 // up, and takes it for that only while the group has fewer nodes than it wants. Nodes that are about to end count there, and the size does not
-// count them. So the core is told to look at once.
+// count them. So the core is told to look at once. seeFailed also notes which groups have a new Ready node.
 func (o *Orchestrator) seeFailed() {
-	o.failed = nil
-	if o.Failing == nil {
-		return
+	before := o.ready
+	o.failed, o.ready = nil, map[string]bool{}
+	nodes, _ := o.context.ReadyNodeLister().List() // it reads a cache
+	for _, node := range nodes {
+		if g, err := o.context.CloudProvider.NodeGroupForNode(node); err == nil && g != nil {
+			if o.ready[node.Spec.ProviderID] = true; !before[node.Spec.ProviderID] { // one of a warm pool may have been Ready outside
+				o.came[g.Id()] = o.Clock.Now()
+			}
+		}
 	}
 	for _, g := range o.context.CloudProvider.NodeGroups() {
-		if !o.Failing(g.Id()) {
+		o.seeLate(g)
+		if o.Failing == nil || !o.Failing(g.Id()) {
 			continue
 		}
 		o.context.ClusterStateRegistry.InvalidateNodeInstancesCacheEntry(g)
@@ -37,6 +45,22 @@ func (o *Orchestrator) seeFailed() {
 		if f.why != nil {
 			o.failed = append(o.failed, f)
 		}
+	}
+}
+
+// seeLate takes a request for failed once its first raise is late and no node of the group has become Ready since. The core counts from the
+// last raise, so raises that follow each other would never let a group fail whose nodes never come. A request of one raise is left to it.
+func (o *Orchestrator) seeLate(g cloudprovider.NodeGroup) {
+	last, err := o.context.ClusterStateRegistry.NodeGroupScaleUpTime(g)
+	first := o.first[g.Id()]
+	if err != nil {
+		delete(o.first, g.Id())
+	} else if !first.After(o.came[g.Id()]) {
+		o.first[g.Id()] = last
+	} else if most, err := o.context.ClusterStateRegistry.MaxNodeProvisionTime(g); err == nil && last.After(first) && o.Clock.Since(first) > most {
+		coming, _ := o.context.ClusterStateRegistry.GetUpcomingNodes()
+		o.failed = append(o.failed, failedRequest{g, coming[g.Id()], &cloudprovider.InstanceErrorInfo{ErrorCode: string(metrics.Timeout),
+			ErrorMessage: "Scale-up timed out for node group " + g.Id() + " after " + o.Clock.Since(first).String()}})
 	}
 }
 

@@ -3,6 +3,7 @@ package scaleup
 import (
 	"maps"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
@@ -98,6 +99,9 @@ type Orchestrator struct {
 	enforced  bool                    // --enforce-node-group-min-size
 	failed    []failedRequest         // that this loop shows
 	asked     []*apiv1.Node           // by the last ScaleUp, until the loop has raised groups to their minimum sizes
+	ready     map[string]bool         // nodes of groups, by provider ID
+	came      map[string]time.Time    // when a node of a group was last seen to become Ready
+	first     map[string]time.Time    // raise of a group after that, or the last one
 }
 
 func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
@@ -108,6 +112,7 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
 	quotas *resourcequotas.TrackerFactory) {
 	o.context, o.enforced, o.quotas = ctx, ctx.EnforceNodeGroupMinSize, quotas
+	o.came, o.first = map[string]time.Time{}, map[string]time.Time{}
 	if o.Pretended != nil { // the registry alone hears of its raises
 		own := *processors
 		own.ScaleStateNotifier = nodegroupchange.NewNodeGroupChangeObserversList()
@@ -161,9 +166,7 @@ func (o *Orchestrator) hearOthers() {
 // pretend registers the nodes that the shadow would have asked for, times 1 or -1.
 func (o *Orchestrator) pretend(times int) {
 	for _, g := range o.context.CloudProvider.NodeGroups() {
-		if n := o.Pretended[g.Id()]; n > 0 {
-			o.context.ClusterStateRegistry.RegisterScaleUp(g, times*n, o.Clock.Now())
-		}
+		o.context.ClusterStateRegistry.RegisterScaleUp(g, times*o.Pretended[g.Id()], o.Clock.Now())
 	}
 }
 
@@ -356,10 +359,8 @@ func (o *Orchestrator) together(counted []*apiv1.Node, nodeInfos map[string]*fra
 // missing is the number of nodes that the group lacks to its minimum size, 0 where the core would pass over it or AWS would not be asked.
 func (o *Orchestrator) missing(g cloudprovider.NodeGroup) int {
 	size, err := g.TargetSize()
-	if err != nil || size >= g.MinSize() || o.Cooling != nil && o.Cooling(g.Id()) {
-		return 0
-	}
-	if registry := o.context.ClusterStateRegistry; registry != nil && !registry.NodeGroupScaleUpSafety(g, o.Clock.Now()).SafeToScale {
+	if err != nil || size >= g.MinSize() || o.Cooling != nil && o.Cooling(g.Id()) ||
+		!o.context.ClusterStateRegistry.NodeGroupScaleUpSafety(g, o.Clock.Now()).SafeToScale {
 		return 0
 	}
 	return g.MinSize() - size

@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	"cmp"
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -15,29 +16,26 @@ import (
 
 type results []result
 
-// result is that of one scale-up of the core. The status may be nil only with an error.
+// result is that of one scale-up of the core.
 type result struct {
 	status *status.ScaleUpStatus
 	err    errors.AutoscalerError
 }
 
 func (r result) successful() bool {
-	return r.err == nil && r.status != nil && r.status.Result == status.ScaleUpSuccessful
+	return r.err == nil && r.status.Result == status.ScaleUpSuccessful
 }
 
 // add adds a result, and reports whether a node group failed for the first time.
 func (rs *results) add(s *status.ScaleUpStatus, err errors.AutoscalerError) bool {
 	failed := len(rs.failed())
-	*rs = append(*rs, result{s, err})
+	*rs = append(*rs, result{cmp.Or(s, &status.ScaleUpStatus{Result: status.ScaleUpError}), err})
 	return len(rs.failed()) > failed
 }
 
 // failed are the node groups that failed, each once.
 func (rs results) failed() (groups []cloudprovider.NodeGroup) {
 	for _, r := range rs {
-		if r.status == nil {
-			continue
-		}
 		for _, g := range r.status.FailedResizeNodeGroups {
 			if !slices.ContainsFunc(groups, func(known cloudprovider.NodeGroup) bool { return known.Id() == g.Id() }) {
 				groups = append(groups, g)
@@ -84,9 +82,6 @@ func (rs results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.Autos
 	all := &status.ScaleUpStatus{Result: status.ScaleUpSuccessful, FailedResizeNodeGroups: rs.failed()}
 	triggered := podSet{}
 	for _, r := range rs {
-		if r.status == nil {
-			continue
-		}
 		if r.status.ConsideredNodeGroups != nil {
 			all.ConsideredNodeGroups = r.status.ConsideredNodeGroups // by the last, as the groups that were left out
 		}
@@ -106,9 +101,6 @@ func (rs results) addOthers(all *status.ScaleUpStatus, known podSet, left []*api
 	waiting := podSet{}
 	waiting.added(left)
 	for _, r := range slices.Backward(rs) {
-		if r.status == nil {
-			continue
-		}
 		for _, info := range r.status.PodsRemainUnschedulable {
 			if waiting[info.Pod] && len(known.added([]*apiv1.Pod{info.Pod})) > 0 {
 				all.PodsRemainUnschedulable = append(all.PodsRemainUnschedulable, info)
@@ -120,8 +112,7 @@ func (rs results) addOthers(all *status.ScaleUpStatus, known podSet, left []*api
 
 // failure returns the first failure, with the groups and pods of the others.
 func (rs results) failure() (*status.ScaleUpStatus, errors.AutoscalerError) {
-	failed := func(r result) bool { return r.err != nil && r.status != nil }
-	first := slices.IndexFunc(rs, failed)
+	first := slices.IndexFunc(rs, func(r result) bool { return r.err != nil })
 	if first < 0 {
 		last := rs[len(rs)-1]
 		return last.status, last.err
@@ -130,7 +121,7 @@ func (rs results) failure() (*status.ScaleUpStatus, errors.AutoscalerError) {
 	base.status.FailedResizeNodeGroups = rs.failed()
 	known.added(base.status.PodsTriggeredScaleUp)
 	for _, r := range rs[first+1:] {
-		if failed(r) {
+		if r.err != nil {
 			base.status.PodsTriggeredScaleUp = append(base.status.PodsTriggeredScaleUp, known.added(r.status.PodsTriggeredScaleUp)...)
 		}
 	}

@@ -143,7 +143,7 @@ func (w *world) build(options config.AutoscalingOptions) {
 	w.t.Helper()
 	processors, templates := processorstest.NewTestProcessors(options)
 	processors.NodeGroupSetProcessor = nodegroupset.NewDefaultNodeGroupSetProcessor([]string{podzone.LabelZoneID}, config.NodeGroupDifferenceRatios{})
-	listers := kube_util.NewListerRegistry(nil, nil, kube_util.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)
+	listers := kube_util.NewListerRegistry(nil, kube_util.NewTestNodeLister(nil), kube_util.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)
 	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, callbacks.NewTestProcessorCallbacks(),
 		nil, templates)
 	require.NoError(w.t, err)
