@@ -22,6 +22,7 @@ type refusals struct {
 
 	mu     sync.Mutex
 	all    time.Time          // AWS does not know the call here, until then. Zero once it has answered one
+	coded  bool               // AWS said so by a code. A proxy on the way has none
 	groups map[string]refusal // the last one of each
 }
 
@@ -48,7 +49,7 @@ func (r *refusals) last(group string, retry time.Duration) *notSynchronous {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch last, at := r.groups[group], r.clock.Now().Add(synchronousRetry-retry); {
-	case at.Before(r.all):
+	case at.Before(r.all) && (retry == synchronousRetry || r.coded):
 		return &notSynchronous{"AWS does not know LaunchInstances here", "none needed: instances are asked for by the desired capacity"}
 	case at.Before(last.until) && (retry == synchronousRetry || last.denied != ""):
 		return &notSynchronous{fmt.Sprintf("AWS refused (%s)", last.reason), last.remedy}
@@ -68,6 +69,7 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	said := r.groups[group].reason == now.reason
 	if awsclient.IsUnknownCall(err) {
 		said, r.all = said || !r.all.IsZero(), now.until
+		r.coded = awsclient.Code(err) != "" && awsclient.Code(err) != "UnknownError"
 	}
 	r.groups[group] = now
 	if !said {

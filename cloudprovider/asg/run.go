@@ -14,8 +14,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// Start is ReadOnce for a process that keeps the groups. It retries the reading of the groups until AWS answers, and logs why. Without
-// credentials, or without the permission, it ends after refusedAtStartMost: another replica may have them.
+// Start is ReadOnce for a process that keeps the groups. It retries the reading of the groups until AWS answers, and logs why. It ends
+// once AWS has refused the caller for refusedAtStartMost, or there are no credentials: another replica may have them.
 func (c *Cache) Start(ctx context.Context) error {
 	log, began := klog.FromContext(ctx), c.clock.Now()
 	var last error
@@ -25,7 +25,10 @@ func (c *Cache) Start(ctx context.Context) error {
 			return c.readLaunches(ctx)
 		}
 		refused := awsclient.IsUnauthenticated(err) || awsclient.IsDenied(err)
-		if ctx.Err() != nil || refused && c.clock.Since(began) >= refusedAtStartMost {
+		if !refused {
+			began = c.clock.Now()
+		}
+		if ctx.Err() != nil || c.clock.Since(began) >= refusedAtStartMost {
 			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(err, last))
 		}
 		last = err

@@ -108,7 +108,7 @@ func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
 	return n.remove(nodes, n.provider.forceTerminate)
 }
 
-// FailsToEnd reports whether AWS failed for now to terminate an instance of the node's group within that time, and has terminated none since.
+// FailsToEnd reports whether AWS failed for now to terminate an instance of the node's group within that time, and has accepted none since.
 func (p *Provider) FailsToEnd(node *corev1.Node, within time.Duration) bool {
 	_, g := p.instanceNow(node)
 	return g != nil && p.clock.Since(g.EndFailed) < within

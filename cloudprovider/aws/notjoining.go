@@ -89,12 +89,12 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 		return "it has no user data, and its image joins no cluster without", correct
 	case !slices.Contains([]string{"", "pending", "running"}, start.State):
 		return "EC2 shows it as " + start.State, "see who stopped it: aws ec2 describe-instances --instance-ids " + i.ID
-	case nodes[i.ID] != "":
-		return "its node was deleted from Kubernetes", "restart its kubelet, or " + terminate
 	case start.Check == "system":
 		return "EC2's system status check fails, so its host is broken", terminate
 	case start.Check != "":
 		return "EC2's instance status check fails, so it has not booted or has no network", ""
+	case nodes[i.ID] != "":
+		return "its node was deleted from Kubernetes", "restart its kubelet, or " + terminate
 	case start.Closed:
 		return "its security groups let nothing out: " + strings.Join(start.Groups, ", "),
 			"see their rules: aws ec2 describe-security-group-rules --filters Name=group-id,Values=" + strings.Join(start.Groups, ",")

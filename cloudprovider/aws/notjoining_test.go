@@ -88,9 +88,7 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 
 // Somebody runs kubectl delete node. The kubelet registers no new one before its restart, and nothing is wrong with the group.
 func TestInstanceWhoseNodeWasDeletedIsNoProblemOfItsGroup(t *testing.T) {
-	impaired := awsworld.Group("g", "m5.large", 0, 3, 5, nil)
-	impaired.Impaired = "instance"
-	w := newWorld(t, nil, impaired)
+	w := newWorld(t, nil, awsworld.Group("g", "m5.large", 0, 3, 5, nil))
 	nodes := w.Nodes("g")
 	deleted, stopped, never := nodemeta.InstanceOf(nodes[0]), nodemeta.InstanceOf(nodes[1]), nodemeta.InstanceOf(nodes[2])
 	problems := func() (found []string) {
@@ -318,9 +316,12 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 		cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
 		assert.Equal(t, want, cause)
 	}
+	start.State, start.Check = "running", "system"
+	cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
+	assert.Equal(t, "EC2's system status check fails, so its host is broken", cause)
 	delete(registered, "i-1")
 	joins("one")
-	start.State = "running"
+	start.Check = ""
 	registered["i-2"] = "aws:///a/i-2"
 	cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
 	assert.Equal(t, "nothing wrong was found in AWS", cause, "want no reason that the node of the same start refutes")

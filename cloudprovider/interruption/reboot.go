@@ -36,7 +36,7 @@ func (h *Handler) beginReboot(ctx context.Context, node *corev1.Node, now time.T
 const unwanted, rebootTries = "nobody wants its reboot any more", 3
 
 // takenBack returns why a planned drain is to end, or "": the machine of package move has taken its reboot back, its group is no longer ours,
-// so that nobody here would end the instance, or it was paused after a recommendation that no earlier leader has carried out.
+// so that nobody here would end the instance, or it was paused after a recommendation, before its instance was terminated.
 func (h *Handler) takenBack(j *job) (why string) {
 	switch c, node, g := j.current(), h.node(j.instance), h.Groups.Snapshot().Group(j.group); {
 	case c.Kind == event.Reboot && node != nil:
