@@ -267,7 +267,10 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 		c = j.current()
 		until := c.drainBy().Sub(h.Clock.Now())
 		wait := min(bindTime-h.Clock.Since(now), until-terminateReserve)
-		if c.Kind != event.StateChange { // an instance that ends serves nobody
+		// An instance that ends serves nobody. A node that joins has not passed the checks of load balancers yet.
+		n := h.node(j.instance)
+		joins := n != nil && !nodemeta.Ready(n) && h.Clock.Since(n.CreationTimestamp.Time) < time.Minute
+		if c.Kind != event.StateChange && !joins {
 			wait = max(wait, min(LeaveTime-h.Clock.Since(left), until-podsReadyReserve))
 		}
 		if wait > 0 {

@@ -198,6 +198,33 @@ func TestWaitingMessagesDoNotDelayWarnings(t *testing.T) {
 	}
 }
 
+// Its termination has a node launched for the pods that are planned for it. A kubelet may be lost while load balancers send through its node.
+func TestNodeThatJoinsDoesNotWaitForLoadBalancers(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ready corev1.ConditionStatus
+		age   time.Duration
+		waits bool
+	}{
+		{name: "it joins", ready: corev1.ConditionFalse, age: 20 * time.Second},
+		{name: "Ready since it joined", ready: corev1.ConditionTrue, age: 20 * time.Second, waits: true},
+		{name: "no longer Ready", ready: corev1.ConditionUnknown, age: 5 * time.Minute, waits: true},
+	} {
+		t.Run(tt.name, inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+			w.silent()
+			warned := w.inService()[0]
+			w.edit(warned, func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(time.Now().Add(-tt.age)) })
+			w.setReady(warned, tt.ready)
+			w.running()
+			began := time.Now()
+			w.send(warning(warned, began))
+			w.waitTerminated(warned)
+			took := time.Since(began)
+			assert.Truef(t, took < 10*time.Second == !tt.waits && took < 30*time.Second, "terminated after %v, waits for load balancers: %v", took, tt.waits)
+		}))
+	}
+}
+
 // The autoscaler was down for hours, or may not delete messages. AWS throttles a call for each.
 func TestOldHooksDoNotDelayWarnings(t *testing.T) {
 	inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, warned string) {

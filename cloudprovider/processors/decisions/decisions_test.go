@@ -383,6 +383,23 @@ func newUnlistedWorld(t *testing.T, o config.AutoscalingOptions, groups ...fakea
 	return newWorld(t, on, o, func(a *asg.Options) { a.LaunchMode = asg.LaunchDesiredCapacity })
 }
 
+// AWS has no capacity, and IAM denies the call that says so.
+func TestInstancesThatAWSNeverLaunchedDidNotComeUp(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), options(), func(a *asg.Options) { a.LaunchMode = asg.LaunchDesiredCapacity })
+	w.AWS.AddShortage(fakeaws.Shortage{Group: "small"})
+	w.AWS.Inject(fakeaws.Fault{Action: "DescribeScalingActivities", Code: "AccessDenied"})
+	w.put(waiting("one", "web", "1"))
+	w.loopTimes(2)
+	w.at = w.at.Add(16 * time.Minute)
+	reason := w.group(w.loop(), "small").Reason
+	assert.Contains(t, reason.Message, `group "small" cannot grow now: no node got ready within 15m`)
+	assert.Contains(t, reason.Remedy, "aws autoscaling describe-scaling-activities")
+	w.loopTimes(2)
+	g, _ := w.AWS.Group("small")
+	require.Zero(t, g.Desired, "desired capacity once the request is taken back")
+	assert.Empty(t, entries(w.record.Report(), decision.ScaleDown), "instances given up")
+}
+
 // AWS refuses a launch for good after the loop that asked for it is over. The node of an earlier launch comes all the same.
 func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 	small := awsworld.Group("small", "m5.large", 0, 0, 5, nil)

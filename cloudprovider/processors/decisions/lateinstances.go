@@ -41,10 +41,11 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	gone, view := maps.Clone(c.unjoined), c.Provider.View() // functions of the Record read the map
 	c.unjoined = make(map[string]unjoined, len(without))
 	for _, u := range without {
-		if id, ok := nodemeta.Instance(u.Node.Spec.ProviderID); ok {
+		i, _ := view.Instance(u.Node)
+		if id := nodemeta.InstanceOf(u.Node); i != nil || gone[id].group != "" { // no placeholder, for which AWS has launched nothing yet
 			name, whole := c.Provider.GroupNames(u.Node)
 			stays := view.Late(id).Stays || c.keepsSize(view, name)
-			if i, _ := view.Instance(u.Node); i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
+			if i == nil || i.Lifecycle.Leaving() { // this loop may have ended it, and the group has another size
 				stays = gone[id].stays
 			}
 			before, known := gone[id]
