@@ -116,7 +116,7 @@ func spendCap(c decision.SpendCap, g *decision.Group) decision.Reason {
 // Replaced is the reason of a node that is to be replaced first, made from the reason that it has otherwise.
 func Replaced(r decision.Reason, g *decision.Group) decision.Reason {
 	switch {
-	case r.Code != decision.CodeMinSize && (r.Code != decision.CodeNoPlace || r.Remedy != ""):
+	case r.Code != decision.CodeMinSize && r.Code != decision.CodeMinQuota && (r.Code != decision.CodeNoPlace || r.Remedy != ""):
 	case g.Starting > 0:
 		r.Message, r.Remedy = fmt.Sprintf("a node of group %s must be ready first, which starts", quote(g.Name)), ""
 	case g.State != decision.GroupReady:

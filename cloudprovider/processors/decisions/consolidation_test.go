@@ -534,6 +534,17 @@ func TestGroupThatMayLaunchNoNodeIsOfNoFurtherPlan(t *testing.T) {
 	assert.Equal(t, 1.0, cancelled, "moves that ended, want one")
 }
 
+// Without the dear node the cluster would have too few cores, which no plan knows before. Another new node would be of no more use.
+func TestGroupWhoseNodeCameInVainIsOfNoFurtherPlan(t *testing.T) {
+	o := options()
+	o.MinCoresTotal = 5 // each node has 2
+	w := newDearWorldOf(t, o, 2, 0, "1500m")
+	w.untilSizes("2 big, 1 small")
+	w.join(w.ready("small")[0])
+	w.untilConsolidated(func(*decision.Report) bool { return w.consolidation.Reason.Refused("small", w.clock.Now()) })
+	w.stays("2 big, 1 small", 40)
+}
+
 // The plan waits for something else than its group.
 func TestGroupThatNobodyAskedForANodeStaysOfUse(t *testing.T) {
 	for _, tt := range []struct {

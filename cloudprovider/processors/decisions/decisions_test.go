@@ -33,6 +33,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -622,16 +623,19 @@ func TestIdleNodesBeyondWhatTheMinimumLetsGo(t *testing.T) {
 	}
 }
 
-// The core of a plugin decides in its own process, and the plugin does not know which nodes have pods.
+// The core of a plugin decides in its own process, and the plugin does not know which nodes have pods. It does not carry out what the annotation
+// of an earlier process says.
 func TestNodesOfAPluginAreNotKept(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 2, 2, 5, nil)), options())
-	w.join(w.ready("small")...)
+	nodes, moves := w.ready("small"), move.State{Reason: move.Rotation, Step: move.Placing}
+	metav1.SetMetaDataAnnotation(&nodes[0].ObjectMeta, move.Annotation, moves.Text())
+	w.join(nodes...)
 	w.seen.Remote = true
 	w.seen.Begin("refresh", w.at)
 	w.seen.End()
 	n := w.node(w.record.Report(), "small-0")
 	const decides = "the Cluster Autoscaler decides about it in its own process"
-	assert.Truef(t, n.State == decision.NodeNeeded && n.Reason.Message == decides, "node %+v", n)
+	assert.Truef(t, n.State == decision.NodeNeeded && n.Reason.Message == decides && n.Move == nil, "node %+v", n)
 	assert.Equal(t, "the Cluster Autoscaler decides in its own process", w.record.Report().Loop.Result.Message)
 	w.seen.Begin(decision.Silence, w.at)
 	w.seen.End()

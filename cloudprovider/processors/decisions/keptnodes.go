@@ -27,14 +27,14 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	if buffers := k.facts.buffers[o.Name]; len(buffers) > 0 { // whose pods do not exist
 		pods += " and those of " + why.Named("capacity buffer", buffers)
 	}
+	idle, none := k.facts.unneeded[o.Name], "" // the flag that lets no such node go
+	if k.Core.MaxScaleDownParallelism < 1 {
+		none = "--max-scale-down-parallelism"
+	} else if k.Core.MaxDrainParallelism < 1 && k.drained == 0 && k.used()[o.Name] {
+		none = "--max-drain-parallelism"
+	}
 	switch n.Reason {
 	case simulator.NoReason, simulator.NotUnneededLongEnough, simulator.NotUnreadyLongEnough:
-		idle, none := k.facts.unneeded[o.Name], "" // the flag that lets no such node go
-		if k.Core.MaxScaleDownParallelism < 1 {
-			none = "--max-scale-down-parallelism"
-		} else if k.Core.MaxDrainParallelism < 1 && k.drained == 0 && k.used()[o.Name] {
-			none = "--max-drain-parallelism"
-		}
 		switch goes := idle.Since.Add(idle.Length); {
 		case none != "":
 			say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "raise "+none, "it is not needed, but no such node goes with %s below 1", none)
@@ -78,7 +78,9 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 		say(o, decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
 	case simulator.NodeGroupMaxDeletionCountReached:
 		say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it goes after other nodes of its group")
-		if _, failed := k.facts.refused[o.Name]; !failed && k.Provider.FailsToEnd(m.node, k.Core.ScaleDownDelayAfterFailure) {
+		if none != "" {
+			say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "raise "+none, "%s below 1 keeps it", none)
+		} else if _, failed := k.facts.refused[o.Name]; !failed && k.Provider.FailsToEnd(m.node, k.Core.ScaleDownDelayAfterFailure) {
 			say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "", "no node of its group is drained for a while after AWS failed to terminate one"+
 				" (--scale-down-delay-after-failure=%s)", decision.Span(k.Core.ScaleDownDelayAfterFailure))
 		}

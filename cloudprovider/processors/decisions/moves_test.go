@@ -182,6 +182,20 @@ func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 	assert.Equal(t, "pod-0", w.evicted(), "evicted, want the pod of the node")
 }
 
+// The pods have places, and without the node the cluster would have too few cores. Another one comes first, and nobody is warned.
+func TestNodeIsReplacedFirstThatTheClusterNeedsForItsCores(t *testing.T) {
+	o := options()
+	o.MinCoresTotal = 6 // each node has 2
+	w, _ := newRotationWorldOf(t, o, "500m")
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	w.loopTimes(3)
+	require.Truef(t, w.desired() == 4 && w.evicted() == "" && len(w.events.Events) == 0,
+		"%d nodes are desired, evicted %q, %d events, want one more, no eviction and no event", w.desired(), w.evicted(), len(w.events.Events))
+	w.join(w.ready("small")[3])
+	w.untilMove(goes)
+	w.gone(3)
+}
+
 // AWS takes a node whose pod fits nowhere else. The pod may have a claim, of which the snapshot shows only one place.
 func TestDrainedPodsHaveAPlaceOnceTheirNewNodeIsReady(t *testing.T) {
 	t.Run("without claims", func(t *testing.T) {
@@ -424,6 +438,7 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 	for _, tt := range []struct {
 		name, cpu string // of each pod
 		most      int    // of nodes in the cluster
+		cores     int64  // of the cluster at least
 		limits    [2]int // of the group
 		before    func(w *world)
 		held      func(decision.Node) bool
@@ -468,6 +483,8 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 			waits: full + ": to mend it, give it a maximum size above its minimum"},
 		{name: "a full cluster, and a group at its minimum", cpu: "500m", most: 3, limits: [2]int{3, 5}, held: room, pause: 3 * time.Minute, desired: 3,
 			waits: full + ": the cluster has all nodes that --max-nodes-total allows"},
+		{name: "a full cluster that needs its cores", cpu: "500m", most: 3, cores: 6, pause: 3 * time.Minute, desired: 3,
+			held: func(n decision.Node) bool { return n.Reason.Code == decision.CodeMinQuota }},
 		// The core, whose time does not pass, takes it for a node that may come.
 		{name: "a node seems to come without end", cpu: "1500m", pause: 36 * time.Minute, desired: 4, held: func(n decision.Node) bool {
 			return n.Move.Replacement == "small" && n.Move.Hold == string(move.HeldStarting)
@@ -475,7 +492,7 @@ func TestMoveThatCannotGoMakesRoom(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options()
-			o.MaxNodesTotal = tt.most
+			o.MaxNodesTotal, o.MinCoresTotal = tt.most, tt.cores
 			w, _ := newRotationWorldOf(t, o, tt.cpu)
 			if tt.limits[1] > 0 {
 				require.NoError(t, w.AWS.SetLimits("small", tt.limits[0], tt.limits[1]))

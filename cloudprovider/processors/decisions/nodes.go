@@ -289,7 +289,7 @@ func (k *cluster) replacement(o *decision.Node, node *corev1.Node, unseen bool) 
 	if held.Hold == move.HeldStarting {
 		o.Reason.Message = held.Message
 	}
-	if moves {
+	if moves && !k.Remote { // a plugin carries out no move of an earlier process
 		o.Move = &decision.Move{Reason: s.Reason, Cause: s.Cause, Since: s.Since, Replacement: s.Replacement, Failures: s.Failures, Retry: s.Retry}
 		if k.facts.held == nil && o.State == decision.NodeBlocked { // no loop looked at it
 			o.Move.Waits = o.Reason.Message

@@ -59,6 +59,8 @@ func TestNodeReasonsNameState(t *testing.T) {
 		{since: noon.Add(-time.Hour), state: decision.NodeUnneeded, code: decision.CodeUnneeded, want: "it is not needed and goes now"},
 		{most: -1, since: noon.Add(-time.Hour), state: decision.NodeBlocked, code: decision.CodeScaleDownOff,
 			want: "it is not needed, but no such node goes with --max-scale-down-parallelism below 1"},
+		{reason: simulator.NodeGroupMaxDeletionCountReached, most: -1, state: decision.NodeBlocked, code: decision.CodeScaleDownOff,
+			want: "--max-scale-down-parallelism below 1 keeps it", remedy: "raise --max-scale-down-parallelism"},
 		{reason: simulator.NodeGroupMinSizeReached, state: decision.NodeBlocked, code: decision.CodeMinSize, want: `group "web" has its minimum size of 2`},
 		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `another node goes first, whose pods need the disruption budget of pod "a/b"`},
 		{reason: simulator.BlockedByPod, by: drain.UnexpectedError, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `pod "a/b" keeps it (UnexpectedError)`},

@@ -159,6 +159,7 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 		least   int
 		cpu     string
 		change  func(w *world, node *corev1.Node)
+		core    func(*config.AutoscalingOptions)
 		code    decision.Code
 		pod     string
 		message string
@@ -173,9 +174,16 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 		{name: "an annotation", cpu: "500m", code: decision.CodeAnnotation, change: func(_ *world, node *corev1.Node) {
 			node.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true"
 		}, message: "its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it"},
+		{name: "a flag", cpu: "500m", code: decision.CodeScaleDownOff, core: func(o *config.AutoscalingOptions) { o.MaxDrainParallelism = 0 },
+			message: "--max-drain-parallelism below 1 keeps it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w, nodes := newRequestWorld(t, tt.least, tt.cpu)
+			o := options()
+			o.ScaleDownDelayAfterAdd = 100 * time.Hour
+			if tt.core != nil {
+				tt.core(&o)
+			}
+			w, nodes := newRequestWorldOf(t, o, tt.least, tt.cpu)
 			node := nodes[0].DeepCopy()
 			nodemeta.RemovalRequested.Mark(node)
 			if tt.change != nil {
@@ -375,16 +383,36 @@ func TestGroupInBackoffGetsNoReplacement(t *testing.T) {
 	assert.Equal(t, 4, w.desired(), "desired afterwards")
 }
 
-func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {
-	w, nodes := newRequestWorld(t, 3, "1800m")
-	require.NoError(t, w.AWS.SetLimits("small", 3, 3))
-	w.Reread()
+// The pod has a place, and without the node the cluster would have too few cores.
+func TestRequestedNodeIsReplacedFirstThatTheClusterNeedsForItsCores(t *testing.T) {
+	o := options()
+	o.ScaleDownDelayAfterAdd, o.MinCoresTotal = 100*time.Hour, 6 // each node has 2
+	w, nodes := newRequestWorldOf(t, o, 0, "500m")
 	w.change(nodes[0], replacedFirst)
+	w.untilDesired(4)
+	n := w.node(w.loop(), "small-0")
+	assert.Equalf(t, "somebody asks for its removal, but another node of its group starts or is drained first", n.Reason.Message, "node %+v", n)
+	w.join(w.ready("small")[3])
 	w.loop()
-	o := w.node(w.loop(), "small-0")
-	if want := `group "small" has its minimum size of 3, and no replacement can come: group "small" has its maximum size of 3`; w.desired() != 3 || !strings.HasSuffix(o.Reason.Message, want) ||
-		!strings.Contains(o.Reason.Remedy, "--max-size 4") {
-		t.Errorf("%d are desired, node %+v, want the limits", w.desired(), o)
+	w.gone(3)
+	assert.Equal(t, "a", w.evicted(), "evicted, want the pod of the node")
+}
+
+func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {
+	for least, minimum := range map[int]string{
+		3: `group "small" has its minimum size of 3`, 0: "without it the cluster would have less than its minimum of cores, memory or GPUs"} {
+		o := options()
+		o.ScaleDownDelayAfterAdd, o.MinCoresTotal = 100*time.Hour, 6 // each node has 2
+		w, nodes := newRequestWorldOf(t, o, least, "500m")
+		require.NoError(t, w.AWS.SetLimits("small", least, 3))
+		w.Reread()
+		w.change(nodes[0], replacedFirst)
+		w.loop()
+		n := w.node(w.loop(), "small-0")
+		if want := minimum + `, and no replacement can come: group "small" has its maximum size of 3`; w.desired() != 3 || !strings.HasSuffix(n.Reason.Message, want) ||
+			!strings.Contains(n.Reason.Remedy, "--max-size 4") {
+			t.Errorf("%d are desired, node %+v, want the limits", w.desired(), n)
+		}
 	}
 }
 

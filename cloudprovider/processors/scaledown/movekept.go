@@ -32,8 +32,9 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	}
 	// A pod that is to stay where it is for its spread has a place on a new node.
 	noPlace := k.Reason == simulator.NoPlaceToMovePods && (k.BlockingPod == nil || !consolidates)
-	atMinimum := k.Reason == simulator.NodeGroupMinSizeReached
-	if !consolidates && (noPlace && !(m.roomless[name] && s.Launches == 0) || atMinimum && m.grows(k.Node)) {
+	atMinimum := k.Reason == simulator.NodeGroupMinSizeReached || k.Reason == simulator.MinimalResourceLimitExceeded
+	grows := m.grows(k.Node) && !m.crowded(k.Node)
+	if !consolidates && (noPlace && !(m.roomless[name] && s.Launches == 0) || atMinimum && grows) {
 		delete(m.blocked, name)
 	}
 	refused := s.Launches > 0 && m.refused(s.Replacement) && !m.coming(ctx, s.Replacement)
@@ -42,8 +43,11 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case !moves:
 	case k.Reason == simulator.NodeGroupMaxDeletionCountReached: // sharedMinimum keeps it until AWS can terminate again
 		delete(m.blocked, name)
-	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !refused:
-		m.postpone(name) // its node has come in vain
+	case consolidates && !refused && (atMinimum || noPlace && m.roomless[name] && s.Launches > 0): // its node, if any, has come in vain
+		if atMinimum && m.Consolidation != nil { // plans do not know the minimum of --cores-total
+			m.Consolidation.Reason.Refuse(s.Into, m.Clock.Now())
+		}
+		m.postpone(name)
 	case noPlace && consolidates && (m.roomless[name] || refused || booked): // no room at this price is no failure
 		if refused && m.Consolidation != nil {
 			m.Consolidation.Reason.Refuse(s.Replacement, m.Clock.Now())
@@ -87,9 +91,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case noPlace:
 		m.postpone(name)
 	case asksRestart(k) && m.restarts(ctx, k.Node):
-	case atMinimum && consolidates:
-		m.rest(name)
-	case atMinimum && m.grows(k.Node): // it goes later
+	case atMinimum && grows: // it goes later
 	case m.lasts(m.blocked, name, blockedFor):
 		m.postpone(name)
 	}

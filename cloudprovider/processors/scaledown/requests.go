@@ -352,9 +352,10 @@ func (r *Requests) movesFor(n *corev1.Node, reason string) bool {
 	return s.Reason == reason && r.moves(n)
 }
 
-// replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node or its group is at its minimum
-// size. It asks once for each. It asks again if the group is at its minimum size again, or after a pause if AWS could not launch it. Where
-// other pods take each new node, it would ask without end. The zone is the node's where the group is scaled zone by zone.
+// replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node, or its group is at its
+// minimum size or the cluster at its minimum of cores, memory or GPUs. It asks once for each. It asks again if the group is at its minimum size
+// again, or after a pause if AWS could not launch it. Where other pods take each new node, it would ask without end. The zone is the node's where
+// the group is scaled zone by zone.
 func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node, kept []*scaledownstatus.UnremovableNode) {
 	if r.Provider.Pretended != nil || r.Provider.TooOldToAdd() || full(ctx, all) {
 		return
@@ -362,7 +363,8 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 	now := r.Removals.rollback.clock.Now()
 	for _, k := range kept {
 		noPlace := k.Reason == simulator.NoPlaceToMovePods && !r.moves(k.Node) // whose pods the next scale-up counts
-		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
+		atMinimum := k.Reason == simulator.NodeGroupMinSizeReached || k.Reason == simulator.MinimalResourceLimitExceeded
+		if !noPlace && !atMinimum || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
 			continue
 		}
 		ng := successor(r.Provider, k.Node, noPlace)
@@ -526,7 +528,8 @@ func (r *Requests) Publish() {
 		}
 		n, moves := &report.Nodes[at], r.moves(asked)
 		cause, blocked := string(n.Reason.Code)+" "+n.Pod, n.State == decision.NodeBlocked
-		waits := moves && n.Pod == "" && (!blocked || n.Reason.Code == decision.CodeMinSize && r.Moves.grows(asked))
+		atMinimum := n.Reason.Code == decision.CodeMinSize || n.Reason.Code == decision.CodeMinQuota
+		waits := moves && n.Pod == "" && (!blocked || atMinimum && r.Moves.grows(asked))
 		switch {
 		case waits, !blocked && n.State != decision.NodeNeeded:
 		case moves:

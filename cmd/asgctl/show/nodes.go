@@ -10,8 +10,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// noMoves answers for a shadow, which takes the flags of moves and makes none.
-const noMoves = "The autoscaler that answers is a shadow, which replaces no node and looks for no plan. The leader may.\n"
+// noMoves answers for a shadow, which takes the flags of moves and makes none, and for a plugin, which does not start with them.
+const noMoves = "The autoscaler that answers is a shadow or a plugin, which replaces no node and looks for no plan. A shadow's leader may.\n"
 
 // Moving returns the nodes to replace. The nodes that nothing holds back come first.
 func Moving(r *decision.Report) []decision.Node {
@@ -34,7 +34,7 @@ func MovesOf(r *decision.Report) (answer any, table string) {
 		m := n.Move
 		rows = append(rows, []string{n.Name, n.Group, m.Reason, age(m.Since, r.At), m.Replacement, fmt.Sprint(m.Failures), moveState(&n, r), m.Cause})
 	}
-	if r.Shadow != nil {
+	if r.Shadow != nil || r.Process.Plugin {
 		return answer, noMoves
 	}
 	if len(rows) == 0 {
@@ -65,7 +65,7 @@ func PlanOf(r *decision.Report) (answer any, table string) {
 		*decision.Consolidation
 	}{header{Version, r.At, s.Currency}, c}
 	switch {
-	case r.Shadow != nil:
+	case r.Shadow != nil, r.Process.Plugin:
 		return answer, noMoves
 	case c == nil:
 		return answer, "The autoscaler does not look for nodes that cost too much: start it with --asg-consolidate=plan.\n"

@@ -27,7 +27,7 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 		rules, _ := move.ParseRepairRules(flags.RepairRules)
 		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, Types: a.cloud.types.Catalogue, Every: p.core.ScanInterval})
 	}
-	if p.options.ScaleDown {
+	if p.options.ScaleDown && min(p.core.MaxDrainParallelism, p.core.MaxScaleDownParallelism) > 0 {
 		m.Reasons = append(m.Reasons, &move.Shrink{Keeps: a.cloud.provider.Keeps})
 	}
 	var wantImages func(instances ...string)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -51,6 +52,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -110,6 +112,18 @@ var steps = []struct{ name, field string }{
 // leftToTheCore are the other extension points.
 var leftToTheCore = []string{"BinpackingLimiter", "NodeGroupManager",
 	"NodeGroupConfigProcessor", "ScaleStateNotifier", "AsyncNodeGroupStateChecker"}
+
+// With a parallelism of 0 the nodes of a schedule would wait for ever, and others would be launched for their pods.
+func TestSchedulesMoveNodesWhereSomeMayBeDrained(t *testing.T) {
+	for _, tt := range []struct{ drains, removals, want int }{{1, 10, 1}, {0, 10, 0}, {1, 0, 0}} {
+		p := &Process{registerer: prometheus.NewRegistry()}
+		p.options.ScaleDown, p.options.AWS.Consolidate = true, options.ConsolidateOff
+		p.core.MaxDrainParallelism, p.core.MaxScaleDownParallelism = tt.drains, tt.removals
+		moves := p.newMoves(t.Context(), nil, &assembly{cloud: &cloud{provider: &aws.Provider{}},
+			informers: kubeinformers.NewSharedInformerFactory(nil, 0)})
+		assert.Lenf(t, moves.Machine.Reasons, tt.want, "reasons of moves, of %+v", tt)
+	}
+}
 
 func TestWiring(t *testing.T) {
 	requests := func(p *Process) {
