@@ -178,6 +178,37 @@ func TestCheaperNodeReplacesADearOne(t *testing.T) {
 	}
 }
 
+// Zones and groups of one price fill evenly, although nothing moves nodes between them later.
+func TestNewNodeComesToTheSmallestOfEqualGroups(t *testing.T) {
+	w := newDearWorld(t, 1, 1, "1500m")
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("tiny", "m5.large", 0, 0, 5, map[string]string{move.TagBudget: "100%"})))
+	w.Eventually(func() string {
+		w.Reread()
+		if g := w.View().Group("tiny"); g == nil || g.LaunchSpec == nil {
+			return "the new group has not been read"
+		}
+		return ""
+	})
+	w.untilConsolidated(func(*decision.Report) bool { return w.size("small")+w.size("tiny") == 2 })
+	assert.Equal(t, 1, w.size("tiny"), "nodes of the empty group")
+}
+
+// Each launch of the cheap group fails in one pool, and another one serves it.
+func TestGroupWithAPoolThatAlwaysFailsStaysOfUse(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5.xlarge"}}}}))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.Reread()
+	require.NoError(t, w.Provider.View().NodeGroup("small").IncreaseSize(1))
+	require.NoError(t, w.Provider.AwaitIncreases(t.Context()))
+	_, failed := w.Provider.RecentFailure("small")
+	require.True(t, failed, "one pool has failed")
+	w.join(w.ready("small")[0])
+	w.put(running("full", "full", "1500m", "small-0"))
+	w.untilSizes("1 big, 2 small")
+}
+
 // New pods come to a node that goes only where no other node has room, until the plan fails: its room is there for pods that wait.
 func TestNodeOfAConsolidationGetsNewPodsLast(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")

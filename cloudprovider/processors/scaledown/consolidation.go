@@ -242,15 +242,12 @@ func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time)
 	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
 		g := c.Provider.View().Group(ng.Id())
 		if g == nil || g.CapacityType() == "" || c.turns(g, now) || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
-			c.Reason.Refused(ng.Id(), now) {
-			continue
-		}
-		if _, failed := c.Provider.RecentFailure(ng.Id()); failed { // or was interrupted
+			c.Reason.Refused(ng.Id(), now) || c.Provider.Interrupted(ng.Id()) { // one of many pools may always fail
 			continue
 		}
 		if cost, known := c.Provider.Costs().NodeCost(ng.Id(), infos[ng.Id()].Node(), 1); known {
 			h := hostOf(infos[ng.Id()])
-			h.Group, h.Whole, h.Price, h.Estimated = ng.Id(), g.Name, cost.PerHour, cost.Estimated
+			h.Group, h.Whole, h.Size, h.Price, h.Estimated = ng.Id(), g.Name, g.TargetInstances(), cost.PerHour, cost.Estimated
 			offers = append(offers, h)
 		}
 	}
