@@ -788,6 +788,36 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 	assert.Equal(t, "", w.evicted(), "evicted while a pod waits")
 }
 
+// In a busy cluster some pod waits for its node at any time.
+func TestConsolidationGoesOnBesidePodsWhoseNodesCome(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("busy", "m5.large", 0, 0, 1, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/disk": "busy"})))
+	w.Reread()
+	job := waiting("job", "job", "1500m")
+	job.Spec.NodeSelector = map[string]string{"disk": "busy"}
+	w.put(job)
+	w.untilSizes("1 big, 1 small")
+	w.join(w.ready("small")[0])
+	w.untilSizes("0 big, 1 small")
+	assert.Equal(t, 1, w.size("busy"))
+}
+
+// A pod of the plan has lost its place, and the node that comes has no room beside the pod that waits for it.
+func TestConsolidationLeavesRoomThatWasAskedFor(t *testing.T) {
+	w := newDearWorld(t, 2, 0, "500m")
+	choosy := running("choosy", "choosy-set", "550m", "big-0")
+	choosy.Spec.NodeSelector = map[string]string{"disk": "big"}
+	kept := running("big-pod-1", "big-set-1", "1300m", "big-1")
+	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
+	w.put(choosy, kept)
+	w.untilSizes("2 big, 1 small")
+	job := waiting("job", "job", "1700m")
+	job.Spec.NodeSelector = choosy.Spec.NodeSelector
+	w.put(job, running("filler", "filler", "100m", "big-1"))
+	w.untilSizes("3 big, 1 small")
+	w.stays("3 big, 1 small", 10)
+}
+
 // The room alone would fit on a node of another group, and the pod would get a second node then.
 func TestConsolidationLaunchesOnceForPodsAndRoom(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "2")
