@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
 // present has the methods of the Cache that a Provider passes on.
@@ -82,11 +84,12 @@ func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
 }
 
 // Rank is lower for node groups to prefer among equal ones: fewer known problems of the Auto Scaling group come first, then groups that have not
-// lately failed to launch, which stay the smallest, then capacity that is paid in any case.
+// lately failed to launch, which stay the smallest, then capacity that is paid in any case. A problem that says nothing of the next node does not
+// count. It may last, and the group would only shrink.
 func (p *Provider) Rank(nodeGroup string) (rank int) {
 	name := p.GroupName(nodeGroup)
 	for _, problem := range p.Problems() {
-		if problem.Group == name {
+		if problem.Group == name && !slices.Contains([]string{string(nodetemplate.ReasonImplausibleNode), "unknown-tag", "invalid-move-tag"}, problem.Reason) {
 			rank += 4
 		}
 	}

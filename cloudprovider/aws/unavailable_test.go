@@ -1,14 +1,18 @@
 package aws_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -44,4 +48,19 @@ func TestReservedCapacityComesFirstAmongGroupsWithAsManyProblems(t *testing.T) {
 	require.Eventually(t, func() bool { _, failed := w.RecentFailure("reserved"); return failed }, 10*time.Second, 10*time.Millisecond)
 	assert.Less(t, w.Rank("on-demand"), w.Rank("reserved"), "after a failed launch")
 	assert.Less(t, w.Rank("reserved"), w.Rank("wrong-tag"))
+}
+
+// They say nothing of the next node, and last: by size alone equal groups fill evenly.
+func TestProblemsOfAPresentNodeOrAnIdleTagPutNoGroupLast(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("sound", "m5.large", 0, 0, 5, nil), awsworld.Group("odd-node", "m5.large", 0, 1, 5, nil),
+		awsworld.Group("misspelt", "m5.large", 0, 0, 5, map[string]string{"asg-autoscaler.github.io/pause": "true"}),
+		awsworld.Group("move-tag", "m5.large", 0, 0, 5, map[string]string{move.TagBudget: "some"}))
+	odd := w.Members("odd-node", nil)[0]
+	odd.Status.Capacity["memory"], odd.Status.Allocatable["memory"] = resource.MustParse("524288Ki"), resource.MustParse("400000Ki")
+	w.Cluster.Put(t, odd)
+	w.NextLoop()
+	for _, name := range []string{"odd-node", "misspelt", "move-tag"} {
+		assert.Truef(t, slices.ContainsFunc(w.Problems(), func(p aws.Problem) bool { return p.Group == name }), "%s has no problem", name)
+		assert.Equalf(t, w.Rank("sound"), w.Rank(name), "rank of %s", name)
+	}
 }

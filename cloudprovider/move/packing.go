@@ -22,6 +22,7 @@ type Host struct {
 	*corev1.Node
 	Group     string    // node group ID, "" for a node of nobody's
 	Whole     string    // its Auto Scaling group
+	Size      int       // instances of the node group that would add the node
 	Pods      []HostPod // on it, or of DaemonSets on a new node
 	Price     float64   // per hour, 0 where it is not known
 	Estimated bool      // the price
@@ -235,7 +236,7 @@ func newPacker(hosts, offers []Host, p Packing) *packer {
 		return cmp.Or(truth(b.Takes)-truth(a.Takes), cmp.Compare(b.used, a.used), strings.Compare(a.Name, b.Name))
 	})
 	slices.SortStableFunc(k.offers, func(a, b packHost) int {
-		return cmp.Or(cmp.Compare(a.Price, b.Price), strings.Compare(a.Group, b.Group))
+		return cmp.Or(cmp.Compare(a.Price, b.Price), a.Size-b.Size, strings.Compare(a.Group, b.Group)) // equal groups, such as one for each zone, fill evenly
 	})
 	for at, h := range k.hosts {
 		if h.MayGo && h.Price > 0 && len(h.moves) > 0 { // the core removes empty nodes

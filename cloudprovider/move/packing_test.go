@@ -34,6 +34,11 @@ func (h Host) with(change func(*corev1.Pod)) Host {
 	return h
 }
 
+func sized(size int, h Host) Host {
+	h.Size = size
+	return h
+}
+
 func estimated(h Host) Host {
 	h.Estimated = true
 	return h
@@ -103,6 +108,8 @@ func TestPlans(t *testing.T) {
 		{name: "one cheaper", hosts: []Host{dear, full}, offers: []Host{small}, want: "a > small, saves 0.30"},
 		{name: "only room needs a new node", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m").with(func(p *corev1.Pod) { p.Spec.NodeName = "" }), full}, offers: []Host{small}, want: "none"},
 		{name: "the cheapest of two", hosts: []Host{dear}, offers: []Host{newHost("", "medium", "4", 0.2), small}, want: "a > small, saves 0.30"},
+		{name: "the smallest of equal ones", hosts: []Host{dear, full}, offers: []Host{sized(3, newHost("", "a", "2", 0.1)), sized(1, newHost("", "b", "2", 0.1)), sized(1, newHost("", "c", "2", 0.1))},
+			want: "a > b, saves 0.30"},
 		{name: "the cheapest has GPUs", hosts: []Host{dear, full}, offers: []Host{gpus(0, newHost("", "gpu", "4", 0.1)), newHost("", "other", "2", 0.2)}, want: "a > other, saves 0.20"},
 		{name: "the cheaper one is too small", hosts: []Host{newHost("a", "big", "8", 0.4, "3")}, offers: []Host{small}, want: "none"},
 		{name: "four nodes for one", hosts: []Host{newHost("a", "small", "2", 0.1, "1500m"), newHost("b", "small", "2", 0.1, "1500m"), newHost("c", "small", "2", 0.1, "1500m"),

@@ -178,6 +178,37 @@ func TestCheaperNodeReplacesADearOne(t *testing.T) {
 	}
 }
 
+// Zones and groups of one price fill evenly, although nothing moves nodes between them later.
+func TestNewNodeComesToTheSmallestOfEqualGroups(t *testing.T) {
+	w := newDearWorld(t, 1, 1, "1500m")
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("tiny", "m5.large", 0, 0, 5, map[string]string{move.TagBudget: "100%"})))
+	w.Eventually(func() string {
+		w.Reread()
+		if g := w.View().Group("tiny"); g == nil || g.LaunchSpec == nil {
+			return "the new group has not been read"
+		}
+		return ""
+	})
+	w.untilConsolidated(func(*decision.Report) bool { return w.size("small")+w.size("tiny") == 2 })
+	assert.Equal(t, 1, w.size("tiny"), "nodes of the empty group")
+}
+
+// Each launch of the cheap group fails in one pool, and another one serves it.
+func TestGroupWithAPoolThatAlwaysFailsStaysOfUse(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{MixedInstancesPolicy: &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5.xlarge"}}}}))
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.Reread()
+	require.NoError(t, w.Provider.View().NodeGroup("small").IncreaseSize(1))
+	require.NoError(t, w.Provider.AwaitIncreases(t.Context()))
+	_, failed := w.Provider.RecentFailure("small")
+	require.True(t, failed, "one pool has failed")
+	w.join(w.ready("small")[0])
+	w.put(running("full", "full", "1500m", "small-0"))
+	w.untilSizes("1 big, 2 small")
+}
+
 // New pods come to a node that goes only where no other node has room, until the plan fails: its room is there for pods that wait.
 func TestNodeOfAConsolidationGetsNewPodsLast(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")
@@ -766,6 +797,36 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 	w.put(waiting("first", "new", "1700m"), waiting("second", "new", "1700m")) // one of them takes the new node
 	w.untilConsolidated(func(*decision.Report) bool { return w.size("big")+w.size("small") == 3 })
 	assert.Equal(t, "", w.evicted(), "evicted while a pod waits")
+}
+
+// In a busy cluster some pod waits for its node at any time.
+func TestConsolidationGoesOnBesidePodsWhoseNodesCome(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("busy", "m5.large", 0, 0, 1, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/disk": "busy"})))
+	w.Reread()
+	job := waiting("job", "job", "1500m")
+	job.Spec.NodeSelector = map[string]string{"disk": "busy"}
+	w.put(job)
+	w.untilSizes("1 big, 1 small")
+	w.join(w.ready("small")[0])
+	w.untilSizes("0 big, 1 small")
+	assert.Equal(t, 1, w.size("busy"))
+}
+
+// A pod of the plan has lost its place, and the node that comes has no room beside the pod that waits for it.
+func TestConsolidationLeavesRoomThatWasAskedFor(t *testing.T) {
+	w := newDearWorld(t, 2, 0, "500m")
+	choosy := running("choosy", "choosy-set", "550m", "big-0")
+	choosy.Spec.NodeSelector = map[string]string{"disk": "big"}
+	kept := running("big-pod-1", "big-set-1", "1300m", "big-1")
+	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
+	w.put(choosy, kept)
+	w.untilSizes("2 big, 1 small")
+	job := waiting("job", "job", "1700m")
+	job.Spec.NodeSelector = choosy.Spec.NodeSelector
+	w.put(job, running("filler", "filler", "100m", "big-1"))
+	w.untilSizes("3 big, 1 small")
+	w.stays("3 big, 1 small", 10)
 }
 
 // The room alone would fit on a node of another group, and the pod would get a second node then.

@@ -874,6 +874,25 @@ func TestMoveWaitsForPodsThatAWSInterrupts(t *testing.T) {
 	}
 }
 
+// In a busy cluster some pod waits for its node at any time. A pod without a plan holds the move.
+func TestMoveWaitsForNoPodWhoseNodeComes(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("busy", "m5.large", 0, 0, 9, nil)))
+	w.Reread()
+	fits := waiting("fits", "fits", "100m")
+	w.put(fits)
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldPending) })
+	require.NoError(t, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(fits))
+	jobs := 0
+	w.untilMove(func(n decision.Node) bool {
+		if jobs++; jobs < 9 {
+			w.put(waiting(fmt.Sprint("job-", jobs), "job", "1500m"))
+		}
+		return jobs > 1 && goes(n)
+	})
+	assert.Positive(t, w.size("busy"))
+}
+
 // expendable is a pending pod of a low priority, for which the core launches no node. It stays young for long.
 func (w *world) expendable() *corev1.Pod {
 	pod := waiting("expendable", "batch", "1500m")

@@ -47,6 +47,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -174,7 +175,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
 	var moves *scaledown.Moves
-	scaleUp := scaleup.New(scaleup.Options{Core: roomFound{orchestrator.New()}, Most: 20, Complete: launchable.AddLeftOut, Clock: w.loops, Failing: w.Provider.Failing})
+	planned := plan.New(clock.RealClock{})
+	scaleUp := scaleup.New(scaleup.Options{Core: roomFound{orchestrator.New()}, Plan: planned, Most: 20, Complete: launchable.AddLeftOut, Clock: w.loops, Failing: w.Provider.Failing})
 	opts.ScaleUpOrchestrator, opts.LoopStartNotifier = scaleUp, loopstart.NewObserversList([]loopstart.Observer{scaleUp})
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{ActionableClusterProcessor: p.ActionableClusterProcessor, Enforcer: p.ScaleUpEnforcer, MaxNodesTotal: opts.MaxNodesTotal}
 	p.ActionableClusterProcessor, p.ScaleUpEnforcer, scaleUp.Limited = noPodAgeDelay, noPodAgeDelay, noPodAgeDelay.Limited
@@ -182,13 +184,14 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	c, objects, storage := w.seen, w.factory.Core().V1(), w.factory.Storage().V1()
 	oneZone := &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: podzone.Volumes{Claims: objects.PersistentVolumeClaims().Lister(),
 		Volumes: objects.PersistentVolumes().Lister(), Classes: storage.StorageClasses().Lister()}}
-	list := []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, oneZone, podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
+	list := []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, oneZone,
+		&podlist.FreeRoom{Core: podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), Plan: planned, GroupOf: w.Provider.GroupNames},
 		&w.booked, decisions.ToHelp{Collector: c}}
 	after := []corestatus.ScaleUpStatusProcessor{&status.Zones{Provider: w.Provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: w.loops}}
 	draining := &podlist.Draining{Drains: &w.drains}
 	if w.machine != nil {
 		moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client, interruption.RebootAsked), Raises: scaleUp.Raises,
-			Metrics: move.NewMetrics(w.moves), Clock: w.clock,
+			Metrics: move.NewMetrics(w.moves), Clock: w.clock, Planned: planned.Has,
 			Budgets: w.factory.Policy().V1().PodDisruptionBudgets().Lister(),
 			PodsOn: func(node string) []*corev1.Pod {
 				return nodemeta.PodsOn(w.factory.Core().V1().Pods().Informer().GetIndexer(), node)

@@ -36,17 +36,16 @@ type drains interface {
 type Draining struct {
 	Drains  drains
 	Allowed Allowed // the only schedulers whose pods may cause a launch, if there are any
-	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. hurry reports
-	// that pods of nodes which AWS takes in a moment look for places, too. Nil if no node is replaced.
-	Moves func(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, hurry bool) []*corev1.Pod
+	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait, and hurry the pods
+	// of nodes which AWS takes in a moment. Nil if no node is replaced.
+	Moves func(ctx *cacontext.AutoscalingContext, pending, hurry []*corev1.Pod) []*corev1.Pod
 
 	counted map[string][]*corev1.Pod // pods that this loop counts, by node
 	emptied snapshot.Emptied         // the nodes, until ScaledUp
 }
 
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
-	var leaving []*corev1.Pod
-	hurry := false
+	var leaving, hurry []*corev1.Pod
 	d.counted, d.emptied = map[string][]*corev1.Pod{}, snapshot.Emptied{}
 	for _, name := range d.Drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
@@ -67,7 +66,9 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		d.counted[name] = pods
 		_, since, began := interruption.Draining(info.Node())
 		stuck := began && time.Since(since) >= move.PodHoldsFor // as of a pod that waits for a node
-		hurry = hurry || len(pods) > 0 && !stuck && !interruption.Planned(info.Node())
+		if !stuck && !interruption.Planned(info.Node()) {
+			hurry = append(hurry, pods...)
+		}
 	}
 	if d.Moves != nil {
 		leaving = append(leaving, d.Moves(ctx, unschedulable, hurry)...)

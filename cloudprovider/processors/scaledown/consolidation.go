@@ -19,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -193,7 +194,7 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 		h := hostOf(info)
 		n, known := byName[h.Name]
 		_, moves := move.StateOf(h.Node)
-		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !nodemeta.ToGo(h.Node) && !(known && c.turns(n.Group, now)) &&
+		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !nodemeta.ToGo(h.Node) && h.Annotations[annotations.NodeUpcomingAnnotation] != "true" && !(known && c.turns(n.Group, now)) &&
 			(known && spare(n.Group) <= 0 && n.Instance.Lifecycle == "InService" || slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) }))
 		if ng := c.Provider.NodeGroupOf(h.Node); known && ng != nil {
 			price := spending.Instance(n.Group, n.Instance)
@@ -242,15 +243,12 @@ func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time)
 	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
 		g := c.Provider.View().Group(ng.Id())
 		if g == nil || g.CapacityType() == "" || c.turns(g, now) || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
-			c.Reason.Refused(ng.Id(), now) {
-			continue
-		}
-		if _, failed := c.Provider.RecentFailure(ng.Id()); failed { // or was interrupted
+			c.Reason.Refused(ng.Id(), now) || c.Provider.Interrupted(ng.Id()) { // one of many pools may always fail
 			continue
 		}
 		if cost, known := c.Provider.Costs().NodeCost(ng.Id(), infos[ng.Id()].Node(), 1); known {
 			h := hostOf(infos[ng.Id()])
-			h.Group, h.Whole, h.Price, h.Estimated = ng.Id(), g.Name, cost.PerHour, cost.Estimated
+			h.Group, h.Whole, h.Size, h.Price, h.Estimated = ng.Id(), g.Name, g.TargetInstances(), cost.PerHour, cost.Estimated
 			offers = append(offers, h)
 		}
 	}

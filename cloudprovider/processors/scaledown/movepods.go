@@ -17,11 +17,11 @@ import (
 )
 
 // Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile. It returns the pods. Pods
-// of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node. hurry reports that pods
-// of nodes which AWS takes in a moment look for places, too.
-func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod, hurry bool) (pods []*corev1.Pod) {
-	first := hurry || m.comeFirst(ctx, pending)
+// of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node. hurry are pods of nodes which
+// AWS takes in a moment.
+func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending, hurry []*corev1.Pod) (pods []*corev1.Pod) {
 	m.before, m.hurry = m.hopeless, hurry
+	first := m.comeFirst(ctx, pending)
 	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	m.roomless, m.unplaced, m.registry = map[string]bool{}, map[string]bool{}, ctx.ClusterStateRegistry
 	p, consolidating := m.plan(), "" // a node
@@ -84,7 +84,7 @@ func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p 
 	}
 	stay := slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return !m.consolidates(pod) || p.IsNew(pod) })
 	p.Sort(stay)
-	placed, err := snapshot.Place(ctx.ClusterSnapshot, stay, snapshot.Nodes{First: p.On, Anywhere: func(*corev1.Pod) bool { return true }})
+	placed, err := snapshot.Place(ctx.ClusterSnapshot, stay, snapshot.Nodes{First: p.On}) // pending pods have other room first
 	if err != nil {
 		klog.ErrorS(err, "Could not put the pods of a consolidation where its plan has them", "nodes", p.Nodes)
 	}
@@ -153,11 +153,12 @@ func (m *Moves) consolidates(p *corev1.Pod) bool {
 	return m.states[m.owners[p.UID]].Reason == move.Consolidation
 }
 
-// comeFirst reports whether a pod waits for a node that the core may launch, and has not waited for longer than move.PodHoldsFor.
+// comeFirst reports whether a pod is in a hurry, or waits for a node that the core may launch and has not waited for longer than move.PodHoldsFor. A
+// pod whose node was asked for has its room. In a busy cluster such pods wait at any time.
 func (m *Moves) comeFirst(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) bool {
-	now := m.Clock.Now()
-	return slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
-		return !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < move.PodHoldsFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
+	now, unplanned := m.Clock.Now(), func(p *corev1.Pod) bool { return m.Planned == nil || !m.Planned(p.UID) }
+	return slices.ContainsFunc(m.hurry, unplanned) || slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
+		return unplanned(p) && !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < move.PodHoldsFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
 	})
 }
 

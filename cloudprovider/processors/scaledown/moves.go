@@ -57,6 +57,7 @@ type Moves struct {
 	Budgets  policylisters.PodDisruptionBudgetLister
 	// WantImages has the images of instances found out. Nil is for nobody who asks.
 	WantImages func(instances ...string)
+	Planned    func(types.UID) bool // whether a node was asked for a pod. Nil is for no pod
 	// Consolidation finds nodes that cost more than they have to. It may be nil.
 	Consolidation *Consolidation
 
@@ -82,7 +83,7 @@ type Moves struct {
 	emptied  snapshot.Emptied     // until the core plans removals
 	owners   map[types.UID]string // nodes that the pods that Count took off their nodes count for
 	waiting  []*corev1.Pod        // the other pending pods
-	hurry    bool                 // pods of nodes that AWS takes in a moment look for places
+	hurry    []*corev1.Pod        // of nodes that AWS takes in a moment, which look for places
 	hopeless map[types.UID]bool   // waiting pods that no group helps
 	before   map[types.UID]bool   // the same, of the loop before
 	theirs   bool                 // the last scale-up beside a consolidation was for hopeless pods
@@ -248,7 +249,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			m.hopeless[p.UID] = true
 		}
 	}
-	pending := m.hurry || m.comeFirst(ctx, m.waiting)
+	pending := m.comeFirst(ctx, m.waiting)
 	if m.Consolidation != nil {
 		leftAlone := func(n move.Node) bool { return m.leftAlone(n) || m.heldOtherwise(n.Name) }
 		open, _ := m.Machine.Windows.Open(move.Consolidation, now)

@@ -37,6 +37,7 @@ func TestPodsComeFirstForWhichTheCoreMayLaunch(t *testing.T) {
 		{"a pod that has waited for long", func(pod *corev1.Pod) {
 			pod.CreationTimestamp = metav1.NewTime(start.Add(-move.PodHoldsFor))
 		}, true, false},
+		{"a pod whose node was asked for", func(pod *corev1.Pod) { pod.UID = "planned" }, true, false},
 		{"a pod that no group helps", func(pod *corev1.Pod) { pod.UID = "hopeless" }, true, false},
 		{"a pod of a DaemonSet", func(pod *corev1.Pod) {
 			pod.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agent", Controller: new(true)}}
@@ -49,11 +50,13 @@ func TestPodsComeFirstForWhichTheCoreMayLaunch(t *testing.T) {
 	} {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "waiting", UID: "waiting", CreationTimestamp: metav1.NewTime(start)}}
 		tt.pod(pod)
-		m := NewMoves(Moves{Clock: clocktesting.NewFakePassiveClock(start)})
+		m := NewMoves(Moves{Clock: clocktesting.NewFakePassiveClock(start), Planned: func(uid types.UID) bool { return uid == "planned" }})
 		m.hopeless = map[types.UID]bool{"hopeless": true}
 		ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{
 			ExpendablePodsPriorityCutoff: -10, ProvisioningRequestEnabled: tt.requests}}
 		assert.Equalf(t, tt.want, m.comeFirst(ctx, []*corev1.Pod{pod}), "%s comes first", tt.name)
+		m.hurry = []*corev1.Pod{pod}
+		assert.Equalf(t, pod.UID != "planned", m.comeFirst(ctx, nil), "%s on a node that AWS takes comes first", tt.name)
 	}
 }
 

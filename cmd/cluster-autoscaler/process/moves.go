@@ -46,7 +46,7 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 			Settled: p.core.NodeGroupDefaults.ScaleDownUnneededTime, Provider: a.cloud.provider}
 		m.Reasons = append(m.Reasons, consolidation.Reason)
 	}
-	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: a.cloud.provider,
+	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: a.cloud.provider, Planned: a.plan.Has,
 		Writer: move.NewWriter(working, client, interruption.RebootAsked), Metrics: move.NewMetrics(p.registerer), PodsOn: a.podsOn,
 		Budgets: a.informers.Policy().V1().PodDisruptionBudgets().Lister(), Clock: clock.RealClock{}})
 }
