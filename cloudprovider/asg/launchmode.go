@@ -1,10 +1,12 @@
 package asg
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 type LaunchMode string
@@ -17,11 +19,7 @@ const (
 )
 
 func (m LaunchMode) Check() error {
-	switch m {
-	case "", LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity:
-		return nil
-	}
-	return fmt.Errorf("launch mode %q: want %s, %s or %s", string(m), LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity)
+	return shellword.OneOf(cmp.Or(m, LaunchAuto), LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity)
 }
 
 // errNotSynchronous is the error of a group that cannot be launched synchronously. Nothing was launched.

@@ -158,9 +158,5 @@ const (
 )
 
 func (z ZonalGroups) Check() error {
-	switch z {
-	case "", ZonalOff, ZonalTagged, ZonalAll:
-		return nil
-	}
-	return fmt.Errorf("zonal groups %q: want %s, %s or %s", string(z), ZonalOff, ZonalTagged, ZonalAll)
+	return shellword.OneOf(cmp.Or(z, ZonalTagged), ZonalOff, ZonalTagged, ZonalAll)
 }

@@ -247,6 +247,6 @@ func TestFlagValues(t *testing.T) {
 		assert.NoErrorf(t, z.Check(), "%q", z)
 	}
 	for _, z := range []asg.ZonalGroups{"All", "true", " off", "tagged,all"} {
-		assert.ErrorContainsf(t, z.Check(), "off, tagged or all", "%q, want an error that names the values", z)
+		assert.ErrorContainsf(t, z.Check(), "[off tagged all]", "%q, want an error that names the values", z)
 	}
 }

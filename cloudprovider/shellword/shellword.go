@@ -2,7 +2,9 @@ package shellword
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -74,4 +76,12 @@ func InRegion(region, step string) string {
 		}
 		return found + " --region " + Quote(region)
 	})
+}
+
+// OneOf returns an error unless a flag has one of its values.
+func OneOf[T ~string](value T, values ...T) error {
+	if slices.Contains(values, value) {
+		return nil
+	}
+	return fmt.Errorf("%q is unknown: use one of %v", value, values)
 }

@@ -11,28 +11,17 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// Prices are the prices of one region, in one currency.
-type Prices interface {
-	OnDemand(instanceType string) (pricing.Price, bool)
-	Spot(instanceType string, zones []string) (pricing.Price, bool)
-	// Discount is taken off the on-demand price of a type, as a ratio.
-	Discount(instanceType string) float64
-	// SpotRatio is what spot instances of a type without a price cost by their on-demand price.
-	SpotRatio() float64
-	Currency() pricing.Currency
-}
-
 // Pricer prices groups by the prices and the catalogue at its creation, as far as they are immutable.
 type Pricer struct {
-	prices    Prices
+	prices    *pricing.Book
 	catalogue *instancetypes.Catalogue
 	rates     func() *pricing.Rates
 }
 
 // New makes a Pricer. Prices of similar types are fitted when the first is needed.
-func New(p Prices, catalogue *instancetypes.Catalogue) *Pricer {
-	return &Pricer{prices: p, catalogue: catalogue,
-		rates: sync.OnceValue(func() *pricing.Rates { return pricing.FitRates(p, catalogue) })}
+func New(prices *pricing.Book, catalogue *instancetypes.Catalogue) *Pricer {
+	return &Pricer{prices: prices, catalogue: catalogue,
+		rates: sync.OnceValue(func() *pricing.Rates { return pricing.FitRates(prices, catalogue) })}
 }
 
 type Cost struct {

@@ -20,34 +20,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// sheet has prices by type: on-demand as stated, spot for a tenth of it unless stated by zone.
-type sheet struct {
-	onDemand map[string]float64
-	spot     map[string]float64 // by type/zone
-}
-
-var market = sheet{
-	onDemand: map[string]float64{"m5.large": 0.1, "m5.xlarge": 0.2, "m5a.xlarge": 0.15, "m6g.xlarge": 0.05, "c5.large": 0.08,
-		"m5.4xlarge": 0.8, "a1.large": 0.04, "g4dn.xlarge": 0.4, "u7i-12tb.224xlarge": 150},
-	spot: map[string]float64{"m5.large/a": 0.03, "m5.large/b": 0.05},
-}
-
-func (s sheet) OnDemand(name string) (pricing.Price, bool) {
-	perHour, ok := s.onDemand[name]
-	return priceOf(name, perHour), ok
-}
-
-func (s sheet) Spot(name string, zones []string) (pricing.Price, bool) {
-	if len(zones) == 1 && s.spot[name+"/"+zones[0]] > 0 {
-		return priceOf(name, s.spot[name+"/"+zones[0]]), true
+// market is the book of a price file. Its spot prices are a tenth of the on-demand prices, but for m5.large in two zones.
+func market(t *testing.T) *pricing.Book {
+	lines := "instance_type,price_per_hour,capacity_type,zone\nm5.large,0.03,spot,us-east-1a\nm5.large,0.05,spot,us-east-1b\n"
+	for name, perHour := range map[string]float64{"m5.large": 0.1, "m5.xlarge": 0.2, "m5a.xlarge": 0.15, "m6g.xlarge": 0.05, "c5.large": 0.08,
+		"m5.4xlarge": 0.8, "a1.large": 0.04, "g4dn.xlarge": 0.4, "u7i-12tb.224xlarge": 150} {
+		lines += fmt.Sprintf("%s,%v,,\n%s,%v,spot,\n", name, perHour, name, perHour/10)
 	}
-	perHour, ok := s.onDemand[name]
-	return priceOf(name, perHour/10), ok
+	return contract(t, "us-east-1", lines)
 }
-
-func (sheet) Currency() pricing.Currency { return "USD" }
-func (sheet) SpotRatio() float64         { return 0.1 }
-func (sheet) Discount(string) float64    { return 0 }
 
 func priceOf(name string, perHour float64) pricing.Price {
 	return pricing.Price{InstanceType: name, Amount: pricing.Amount{PerHour: perHour, Currency: "USD"}}
@@ -113,8 +94,6 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 	heavy.Overrides = []launchspec.Override{{Weight: 2}, {Weight: 4}}
 	weighted := mixed(2, 0)
 	weighted.Overrides = []launchspec.Override{{Weight: 1}, {Weight: 2}}
-	reserved := mixed(0, 100)
-	reserved.Segments = [][]string{{"capacity-block", "on-demand"}}
 	inCPUs := mixed(0, 0)
 	inCPUs.CapacityUnit = "vcpu"
 	part := func(capacityType string, count int, name string, perHour float64) Part {
@@ -135,7 +114,6 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			want: []Part{part(od, 1, "m5.large", 0.1), part(spot, 2, "m5.large", 0.01)}, sure: true},
 		{name: "half above the base, where on-demand is ahead", source: mixed(10, 50), launch: launching("m5.large"), has: 11, n: 1,
 			want: []Part{part(spot, 1, "m5.large", 0.01)}, sure: true},
-		{name: "a capacity block may come before on-demand", source: reserved, launch: launching("m5.large"), n: 2, want: []Part{part(od, 2, "m5.large", 0.1)}},
 		{name: "the first in order is the next on-demand", source: inOrder, launch: launching("m5.xlarge", "m5a.xlarge"), n: 1,
 			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
 		{name: "the cheapest on-demand if so told", source: withStrategies(mixed(0, 100), "lowest-price", "", 0), launch: launching("m5.xlarge", "m5a.xlarge"),
@@ -198,9 +176,9 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := &group.Group{Name: "g", Source: tt.source, LaunchSpec: tt.launch, DesiredCapacity: tt.has, Zones: []string{"x", "y"}}
-			got, ok := New(market, instancetypes.Embedded()).Next(g, tt.n)
+			got, ok := New(market(t), instancetypes.Embedded()).Next(g, tt.n)
 			require.True(t, ok, "no cost")
-			assert.Empty(t, cmp.Diff(tt.want, got.Parts, approximately, cmpopts.IgnoreFields(pricing.Origin{}, "Basis")), "parts (-want +got)")
+			assert.Empty(t, cmp.Diff(tt.want, got.Parts, approximately, cmpopts.IgnoreFields(pricing.Price{}, "Origin")), "parts (-want +got)")
 			sum := usd(0)
 			for _, p := range tt.want {
 				sum.PerHour += p.Price.Amount.PerHour * float64(p.Instances)
@@ -224,8 +202,8 @@ func estimatedRatio(c Cost) float64 {
 }
 
 func TestUnpricedTypeIsEstimated(t *testing.T) {
-	full := book{pricing.Embedded("us-east-1")}
-	p := New(full, instancetypes.Embedded().With(instancetypes.Type{Name: "m5.3xlarge", VCPU: 12, MemoryBytes: 48 << 30, Architecture: "amd64"}))
+	quarter := contract(t, "us-east-1", "# spot-ratio: 0.25\ninstance_type,price_per_hour\n")
+	p := New(quarter, instancetypes.Embedded().With(instancetypes.Type{Name: "m5.3xlarge", VCPU: 12, MemoryBytes: 48 << 30, Architecture: "amd64"}))
 	for _, spot := range []bool{false, true} {
 		g := &group.Group{Name: "g", LaunchSpec: &launchspec.LaunchSpec{Spot: spot, Types: launching("m5.3xlarge").Types}}
 		got, ok := p.Next(g, 2)
@@ -246,17 +224,6 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 	assert.False(t, ok, "a group of which nothing is known has a cost")
 }
 
-// book is a list with spot at a quarter.
-type book struct{ *pricing.List }
-
-func (b book) OnDemand(name string) (pricing.Price, bool) { return b.Lookup(name) }
-
-func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
-	p, ok := b.Lookup(name)
-	p.Amount.PerHour /= 4
-	return p, ok
-}
-
 // The next instance starts from a launch template that nobody could read. The dearest of the present ones is as good a guess as any, and no spend cap is
 // exceeded by it.
 func TestGroupThatIsUnreadGoesOnLikeItsDearestInstance(t *testing.T) {
@@ -264,12 +231,9 @@ func TestGroupThatIsUnreadGoesOnLikeItsDearestInstance(t *testing.T) {
 		{Type: "zz9.plural", Zone: "x", Weight: 1}, {Zone: "x", Weight: 1}}}
 	for _, source := range []launchspec.Source{{}, mixed(0, 100)} {
 		g.Source = source
-		next, ok := New(market, instancetypes.Embedded()).Next(g, 2)
+		next, ok := New(market(t), instancetypes.Embedded()).Next(g, 2)
 		assert.Truef(t, ok && next.Amount == (pricing.Amount{PerHour: 0.4, Currency: "USD", Estimated: true}), "Next() = %+v, %t, want about two of m5.xlarge", next, ok)
 	}
-	g.Source = launchspec.Source{}
-	next, _ := New(contract(t, "us-east-1", "instance_type,price_per_hour\nm5.large,0.2\nm5.xlarge,0.4\n"), instancetypes.Embedded()).Next(g, 1)
-	assert.Truef(t, next.Amount.PerHour == 0.4 && next.Amount.Estimated, "Next() = %+v, want about the own price of m5.xlarge", next)
 }
 
 // AWS compares spot prices with its own prices on demand, and no discount changes what it launches.
@@ -286,7 +250,7 @@ func TestDiscountDoesNotChangeTheTypesThatAWSLaunches(t *testing.T) {
 }
 
 func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
-	p := New(market, instancetypes.Embedded())
+	p := New(market(t), instancetypes.Embedded())
 	g := &group.Group{Name: "g", Source: mixed(0, 100), LaunchSpec: launching("zz9.plural", "m5.large"), Instances: []group.Instance{
 		{Type: "zz9.plural", Zone: "x", Lifecycle: "InService", Weight: 1}, {Type: "m5.large", Zone: "x", Lifecycle: "InService", Weight: 1}}}
 	next, ok := p.Next(g, 1)
@@ -301,12 +265,9 @@ func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 		"Next() = %+v, want the price itself", next)
 }
 
-func (book) SpotRatio() float64      { return 0.25 }
-func (book) Discount(string) float64 { return 0 }
-
 func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 	in := func(lifecycle group.Lifecycle, name, zone string) group.Instance {
-		return group.Instance{ID: "i-" + name + zone, Type: name, Zone: zone, Lifecycle: lifecycle, Weight: 1}
+		return group.Instance{ID: "i-" + name + zone, Type: name, Zone: "us-east-1" + zone, Lifecycle: lifecycle, Weight: 1}
 	}
 	inService := func(name string) group.Instance { return in("InService", name, "x") }
 	type want struct {
@@ -345,7 +306,7 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := &group.Group{Name: "g", Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}, Instances: tt.instances}
 			got := map[string]want{}
-			for capacityType, cost := range New(market, instancetypes.Embedded()).Present(g) {
+			for capacityType, cost := range New(market(t), instancetypes.Embedded()).Present(g) {
 				got[capacityType] = want{cost.Amount.PerHour, estimatedRatio(cost)}
 			}
 			assert.Empty(t, cmp.Diff(tt.want, got, approximately), "present costs (-want +got)")
@@ -390,7 +351,8 @@ func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
 		{"shared hardware", func(g *group.Group) { g.LaunchSpec.Tenancy = "default" }, ""},
 		{"Local Zone", func(g *group.Group) { g.Zones = []string{"us-east-1-bos-1a"} }, "the region, for a Local Zone or Wavelength Zone"},
 		{"spot by the ratio, of which there is none", func(g *group.Group) { g.Source, g.DesiredCapacity = mixed(2, 0), 1 }, ""},
-		{"capacity block", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block"}} }, "on-demand, for a group that uses reserved capacity"},
+		{"capacity block before on-demand", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block", "on-demand"}} },
+			"on-demand, for a group that uses reserved capacity"},
 		{"capacity block of the launch template", func(g *group.Group) { g.LaunchSpec.PaidAhead = true }, "on-demand, for a group that uses reserved capacity"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

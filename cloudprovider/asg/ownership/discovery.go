@@ -30,13 +30,7 @@ const (
 	JoinAny DiscoveryJoin = "any" // wants a group to match one flag
 )
 
-func (j DiscoveryJoin) Check() error {
-	switch j {
-	case "", JoinAll, JoinAny:
-		return nil
-	}
-	return fmt.Errorf("node group discovery %q: want %s or %s", string(j), JoinAll, JoinAny)
-}
+func (j DiscoveryJoin) Check() error { return shellword.OneOf(cmp.Or(j, JoinAll), JoinAll, JoinAny) }
 
 // Searches returns the filters of the calls to AWS. A group is selected when it matches one of them.
 func (d Discovery) Searches() []TagFilter {

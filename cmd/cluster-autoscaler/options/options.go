@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Options are the values of the flags that the core does not keep itself.
@@ -221,18 +221,6 @@ func (a *AWS) Validate() error {
 			return fmt.Errorf("--%s=%v is too short: use %v or more", d.flag, d.value, d.least)
 		}
 	}
-	for _, choice := range []struct{ flag, value, one, other string }{
-		{"asg-spot-prices", a.SpotPrices, SpotPricesOff, SpotPricesLive},
-		{"asg-interruption-deadline", a.InterruptionDeadline, interruption.Force, interruption.Leave},
-		{"asg-rebalance", a.Rebalance, interruption.Count, interruption.Drain},
-		{"asg-nominate", a.Nominate, NominateOn, NominateOff},
-		{"asg-status-page", a.StatusPage, StatusPageOn, StatusPageOff},
-		{"asg-profile", a.Profile, ProfileStandard, ProfileConservative},
-	} {
-		if choice.value != choice.one && choice.value != choice.other {
-			return fmt.Errorf("--%s=%q is unknown: use %q or %q", choice.flag, choice.value, choice.one, choice.other)
-		}
-	}
 	_, caps := aws.ParseSpendCaps(a.SpendCaps)
 	_, budgets := move.ParseBudgets(a.MoveBudgets)
 	_, windows := move.ParseWindows(a.MoveWindows)
@@ -245,6 +233,13 @@ func (a *AWS) Validate() error {
 		flag string
 		err  error
 	}{
+		{"asg-spot-prices", shellword.OneOf(a.SpotPrices, SpotPricesOff, SpotPricesLive)},
+		{"asg-interruption-deadline", shellword.OneOf(a.InterruptionDeadline, interruption.Force, interruption.Leave)},
+		{"asg-rebalance", shellword.OneOf(a.Rebalance, interruption.Count, interruption.Drain)},
+		{"asg-consolidate", shellword.OneOf(a.Consolidate, ConsolidateOff, ConsolidatePlan, ConsolidateOn)},
+		{"asg-nominate", shellword.OneOf(a.Nominate, NominateOn, NominateOff)},
+		{"asg-status-page", shellword.OneOf(a.StatusPage, StatusPageOn, StatusPageOff)},
+		{"asg-profile", shellword.OneOf(a.Profile, ProfileStandard, ProfileConservative)},
 		{aws.SpendCapFlag, caps}, {"asg-cluster-name", ownership.CheckClusterName(a.ClusterName)}, {"asg-node-group-discovery", a.DiscoveryJoin.Check()},
 		{"asg-launch-mode", a.LaunchMode.Check()}, {"asg-zonal-groups", a.ZonalGroups.Check()}, {"asg-plugin-address", address},
 		{"asg-move-budget", budgets}, {"asg-move-window", windows}, {"asg-repair-rule", rules},
@@ -265,8 +260,6 @@ func (a *AWS) Validate() error {
 		return fmt.Errorf("--asg-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, status)
 	case a.Shadow && a.PluginAddress != "":
 		return errors.New("--shadow and --asg-plugin-address do not go together: a plugin serves the autoscaler that leads")
-	case !slices.Contains([]string{ConsolidateOff, ConsolidatePlan, ConsolidateOn}, a.Consolidate):
-		return fmt.Errorf("--asg-consolidate=%q is unknown: use off, plan or on", a.Consolidate)
 	case (a.Rotate || a.Repair || a.Consolidate != ConsolidateOff) && a.PluginAddress != "":
 		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate do not go with --asg-plugin-address: an unmodified core replaces no node")
 	case a.RecordLoops < 0 || a.RecordLoops > maxRecordLoops:

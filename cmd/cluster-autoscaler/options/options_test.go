@@ -298,21 +298,21 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		want   string
 	}{
 		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--asg-refresh-interval=0s is too short: use 1s or more"},
-		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--asg-spot-prices="on" is unknown: use "off" or "live"`},
+		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--asg-spot-prices: "on" is unknown: use one of [off live]`},
 		{"no time to plan", func(a *AWS) { a.PlanLimit = 0 }, "--asg-least-cost-plan-limit=0s is too short: use 1ms or more"},
 		{"preferences for any price", func(a *AWS) { a.PreferencePercent = 1001 }, "--asg-preference-percent=1001 is not between 0 and 1000"},
 		{"bonus for trouble", func(a *AWS) { a.TroublePenalty = -1 }, "--asg-least-cost-penalty=-1 is not between 0 and 1000"},
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--asg-motion-interval=500ms is too short: use 1s or more"},
 		{"unknown launch mode", func(a *AWS) { a.LaunchMode = "fast" },
-			`--asg-launch-mode: launch mode "fast": want auto, synchronous or desired-capacity`},
+			`--asg-launch-mode: "fast" is unknown: use one of [auto synchronous desired-capacity]`},
 		{"name that is an ARN", func(a *AWS) { a.ClusterName = "arn:aws:eks:us-west-2:1:cluster/a" },
 			`--asg-cluster-name: "arn:aws:eks:us-west-2:1:cluster/a" is an ARN: give the name alone`},
-		{"unknown discovery", func(a *AWS) { a.DiscoveryJoin = "or" }, `--asg-node-group-discovery: node group discovery "or": want all or any`},
-		{"unknown zonal groups", func(a *AWS) { a.ZonalGroups = "some" }, `--asg-zonal-groups: zonal groups "some": want off, tagged or all`},
-		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--asg-interruption-deadline="120s" is unknown: use "force" or "leave"`},
-		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--asg-rebalance="" is unknown: use "count" or "drain"`},
-		{"unknown status page", func(a *AWS) { a.StatusPage = "true" }, `--asg-status-page="true" is unknown: use "on" or "off"`},
-		{"unknown profile", func(a *AWS) { a.Profile = "safe" }, `--asg-profile="safe" is unknown: use "standard" or "conservative"`},
+		{"unknown discovery", func(a *AWS) { a.DiscoveryJoin = "or" }, `--asg-node-group-discovery: "or" is unknown: use one of [all any]`},
+		{"unknown zonal groups", func(a *AWS) { a.ZonalGroups = "some" }, `--asg-zonal-groups: "some" is unknown: use one of [off tagged all]`},
+		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--asg-interruption-deadline: "120s" is unknown: use one of [force leave]`},
+		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--asg-rebalance: "" is unknown: use one of [count drain]`},
+		{"unknown status page", func(a *AWS) { a.StatusPage = "true" }, `--asg-status-page: "true" is unknown: use one of [on off]`},
+		{"unknown profile", func(a *AWS) { a.Profile = "safe" }, `--asg-profile: "safe" is unknown: use one of [standard conservative]`},
 		{"plugin as a shadow", func(a *AWS) {
 			a.Shadow, a.PluginAddress, a.PluginFiles.Cert = true, "127.0.0.1:8087", "cert"
 			a.PluginFiles.Key = "key"
@@ -323,7 +323,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 			`--asg-plugin-address: ":8087" can be reached from elsewhere: it needs a certificate, its key, and the CA of callers`},
 		{"a cap without an amount", func(a *AWS) { a.SpendCaps = []string{"team=ml"} },
 			`--asg-max-hourly-cost: "team=ml" is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50`},
-		{"consolidation of another kind", func(a *AWS) { a.Consolidate = "yes" }, `--asg-consolidate="yes" is unknown: use off, plan or on`},
+		{"consolidation of another kind", func(a *AWS) { a.Consolidate = "yes" }, `--asg-consolidate: "yes" is unknown: use one of [off plan on]`},
 		{"negative horizon", func(a *AWS) { a.ConsolidateHorizon = -time.Hour }, "--asg-consolidate-horizon=-1h0m0s is too short: use 1ms or more"},
 		{"no horizon", func(a *AWS) { a.ConsolidateHorizon = 0 }, "--asg-consolidate-horizon=0s is too short: use 1ms or more"},
 		{"recordings without the page", func(a *AWS) { a.RecordLoops, a.StatusPage = 20, StatusPageOff },
