@@ -867,11 +867,13 @@ func TestMoveWaitsForNoPodWhoseNodeComes(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldPending) })
 	require.NoError(t, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(fits))
 	jobs := 0
+	job := func() { jobs++; w.put(waiting(fmt.Sprint("job-", jobs), "job", "1500m")) }
+	job()
 	w.untilMove(func(n decision.Node) bool {
-		if jobs++; jobs < 9 {
-			w.put(waiting(fmt.Sprint("job-", jobs), "job", "1500m"))
+		if jobs < 9 {
+			job()
 		}
-		return jobs > 1 && goes(n)
+		return goes(n)
 	})
 	assert.Positive(t, w.size("busy"))
 }
@@ -901,7 +903,9 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 		return !s.Restarted.IsZero()
 	}
 	w.untilMove(func(decision.Node) bool { return restarted() })
-	w.put(waiting("new", "set-0", "1500m"))
+	pod := waiting("new", "set-0", "1500m")
+	asksForRestart(pod)
+	w.put(pod)
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldPending) })
 	w.clock.Step(3 * time.Minute)
 	for range 3 {

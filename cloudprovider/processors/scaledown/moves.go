@@ -57,7 +57,7 @@ type Moves struct {
 	Budgets  policylisters.PodDisruptionBudgetLister
 	// WantImages has the images of instances found out. Nil is for nobody who asks.
 	WantImages func(instances ...string)
-	Planned    func(types.UID) bool // whether a node was asked for a pod. Nil is for no pod
+	Planned    func(types.UID) bool // whether a node was asked for a pod
 	// Consolidation finds nodes that cost more than they have to. It may be nil.
 	Consolidation *Consolidation
 
