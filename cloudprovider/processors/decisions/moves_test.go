@@ -842,6 +842,18 @@ func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
 	assert.Truef(t, w.desired() == 4 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
 }
 
+// kube-scheduler is down, or does not get to the pod. The core's list of pending pods lacks it.
+func TestMoveWaitsForAPodThatKubeSchedulerHasNotJudged(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	pod := waiting("new", "set-0", "500m")
+	pod.Status.Conditions = nil
+	w.put(pod)
+	w.untilMove(func(n decision.Node) bool {
+		require.Falsef(t, goes(n), "node %+v", n)
+		return n.Move.Hold == string(move.HeldRollout)
+	})
+}
+
 // Pods of a node that AWS takes in a moment come first. A change in some days holds nothing.
 func TestMoveWaitsForPodsThatAWSInterrupts(t *testing.T) {
 	for _, kind := range []event.Kind{event.SpotInterruption, event.ScheduledChange} {

@@ -184,7 +184,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	}
 	now := m.Clock.Now()
 	m.since = cmp.Or(m.since, now)
-	var nodes, beside []move.Node
+	var nodes []move.Node
 	var imageless []string
 	byName := make(map[string]*corev1.Node, len(all))
 	moved := m.states
@@ -200,7 +200,6 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			m.Writer.Write(n.Name, nil)
 		}
 		if g == nil || g.Deleting { // AWS ends the nodes of a group that it deletes, and the core no longer knows the group
-			beside = append(beside, move.Node{Node: n, Pods: pods})
 			continue
 		}
 		byName[n.Name] = n
@@ -255,8 +254,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		open = open && m.Machine.Budgets.Left(move.Consolidation, len(nodes), nil) > 0
 		m.Consolidation.consider(ctx, nodes, leftAlone, rests && !pending, open, m.full, now)
 	}
-	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
-		LeftAlone: m.leftAlone}, now)
+	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Pods: ctx.AllPodLister().List, LeftAlone: m.leftAlone}, now)
 	before := m.held
 	m.held, m.shown = d.Held, d.Held
 	if p := m.plan(); p != nil {
