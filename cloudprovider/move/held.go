@@ -39,7 +39,7 @@ const PodHoldsFor = 15 * time.Minute
 // Lasts reports whether it may hold until somebody does something. A rollout may be paused or stuck.
 func (h Hold) Lasts() bool { return h == HeldAlone || h == HeldStopped || h == HeldRollout }
 
-const LeftAlone = "it, its group or its zone is left alone"
+const LeftAlone = "it, its group or its zone is left alone, or the API server refuses to write its move"
 
 // Held says why a node that is due does not move yet.
 type Held struct {

@@ -75,6 +75,7 @@ type Moves struct {
 	staying   map[string]time.Time    // since when nodes are held until somebody does something
 	slow      map[string]time.Time    // when a drain of theirs first ended with pods left
 	refusals  move.Refusals           // Auto Scaling groups for whose moves AWS has launched no node
+	denied    move.Refusals           // nodes whose state the API server has not taken
 	full      bool                    // --max-nodes-total lets no further node come
 
 	registry *clusterstate.ClusterStateRegistry // of the core
@@ -383,9 +384,9 @@ func (m *Moves) heldOtherwise(node string) bool {
 	return held && h.Reason != move.Consolidation
 }
 
-// leftAlone reports whether the node is left alone for now, or drained by somebody else.
+// leftAlone reports whether the node is left alone for now, drained by somebody else, or could not be written lately.
 func (m *Moves) leftAlone(n move.Node) bool {
-	return beingDrained(n.Node) || n.Spec.Unschedulable || m.Provider.Keeps(n.Node)
+	return beingDrained(n.Node) || n.Spec.Unschedulable || m.Provider.Keeps(n.Node) || m.denied.Lasts(n.Name, m.Clock.Now())
 }
 
 // beingDrained reports whether the core or the interruption drains the node.
@@ -406,7 +407,10 @@ func leavesSoon(n *corev1.Node) bool {
 // newest is the node with the state that was written last.
 func (m *Moves) newest(n *corev1.Node, now time.Time) *corev1.Node {
 	w, known := m.written[n.Name]
-	if !known || now.Sub(w.at) >= unwritten || n.Annotations[move.Annotation] == w.text {
+	if shown := n.Annotations[move.Annotation] == w.text; !known || now.Sub(w.at) >= unwritten || shown {
+		if known && !shown && w.text != "" { // an admission policy may refuse it, and the node would take the place of others again and again
+			m.denied.Add(n.Name, move.FirstRefusal, now)
+		}
 		delete(m.written, n.Name)
 		return n
 	}
