@@ -10,6 +10,7 @@ import (
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -38,7 +39,7 @@ const PodHoldsFor = 15 * time.Minute
 // Lasts reports whether it may hold until somebody does something. A rollout may be paused or stuck.
 func (h Hold) Lasts() bool { return h == HeldAlone || h == HeldStopped || h == HeldRollout }
 
-const LeftAlone = "it, its group or its zone is left alone"
+const LeftAlone = "it, its group or its zone is left alone, or the API server refuses to write its move"
 
 // Held says why a node that is due does not move yet.
 type Held struct {
@@ -134,8 +135,8 @@ func (r *round) groupProven(group string) bool {
 	return proven
 }
 
-// stopped reports whether the pod waits for a node, or one of its containers does not run, though no init container runs before it, which may copy
-// data.
+// stopped reports whether the pod waits for a node by a verdict of kube-scheduler, or for another scheduler, or one of its containers does not run,
+// though no init container runs before it, which may copy data.
 func stopped(pod *corev1.Pod) bool {
 	s := &pod.Status
 	copies := slices.ContainsFunc(s.InitContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running != nil })
@@ -143,7 +144,11 @@ func stopped(pod *corev1.Pod) bool {
 		w := c.State.Waiting
 		return w != nil && !(copies && w.Reason == "PodInitializing")
 	}
-	return pod.Spec.NodeName == "" || slices.ContainsFunc(s.InitContainerStatuses, waits) ||
+	if pod.Spec.NodeName == "" { // kube-scheduler may be down, and others may hold pods back
+		_, c := podutil.GetPodCondition(s, corev1.PodScheduled)
+		return c != nil && c.Reason != corev1.PodReasonSchedulerError || pod.Spec.SchedulerName != corev1.DefaultSchedulerName
+	}
+	return slices.ContainsFunc(s.InitContainerStatuses, waits) ||
 		slices.ContainsFunc(s.ContainerStatuses, func(c corev1.ContainerStatus) bool { return waits(c) || !copies && c.State.Terminated != nil })
 }
 
@@ -154,13 +159,10 @@ func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
 		r.unready = map[string]bool{}
 		templates := map[string]string{} // of Deployments and Rollouts
-		pods := slices.Clone(r.Waiting)
-		for _, n := range slices.Concat(r.Nodes, r.Starting, r.Beside) {
-			pods = append(pods, r.leaving(n)...)
-		}
+		pods, _ := r.Pods()              // it reads a cache
 		for _, pod := range pods {
 			of, hash := workload(pod), nodemeta.TemplateHash(pod)
-			if pod.DeletionTimestamp != nil && hash != "" { // the rollout may have ended
+			if !drain.Moves(pod, r.now) || pod.DeletionTimestamp != nil && hash != "" { // the rollout may have ended
 				continue
 			}
 			ready := cmp.Or(podutil.GetPodReadyCondition(pod.Status), &corev1.PodCondition{LastTransitionTime: pod.CreationTimestamp})

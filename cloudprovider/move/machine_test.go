@@ -43,9 +43,8 @@ type fleet struct {
 	t       *testing.T
 	groups  map[string]*group.Group
 	nodes   []move.Node
-	beside  []move.Node
 	pending bool
-	waiting []*corev1.Pod
+	others  []*corev1.Pod // pods without a node, or on nodes of no group
 	alone   map[string]bool
 }
 
@@ -94,7 +93,14 @@ func machine(t *testing.T, budgets ...string) *move.Machine {
 }
 
 func (f *fleet) decide(m *move.Machine, now time.Time) move.Decision {
-	return m.Decide(move.Cluster{Nodes: f.nodes, Beside: f.beside, Pending: f.pending, Waiting: f.waiting, LeftAlone: func(n move.Node) bool { return f.alone[n.Name] }}, now)
+	pods := func() ([]*corev1.Pod, error) {
+		all := slices.Clone(f.others)
+		for _, n := range f.nodes {
+			all = append(all, n.Pods()...)
+		}
+		return all, nil
+	}
+	return m.Decide(move.Cluster{Nodes: f.nodes, Pods: pods, Pending: f.pending, LeftAlone: func(n move.Node) bool { return f.alone[n.Name] }}, now)
 }
 
 // result is the decision in words: the nodes that begin or change, those that end, and what holds the others.
@@ -138,6 +144,14 @@ func TestWhichNodesMove(t *testing.T) {
 		p.Labels["pod-template-hash"], p.OwnerReferences[0].Name, p.Status.Conditions = hash, "web-"+hash, nil
 		p.CreationTimestamp, p.Spec.NodeName = metav1.NewTime(noon.Add(-long)), ""
 		return p
+	}
+	unjudged := func(f *fleet, scheduler, reason string) { // adds an old node, and a pod of its workload that has been without a node for long
+		f.node("a-1", old, "web")
+		p := waiting("7f", time.Hour)
+		if p.Spec.SchedulerName = scheduler; reason != "" {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason}}
+		}
+		f.others = []*corev1.Pod{p}
 	}
 	young := func(f *fleet, ready time.Duration, works bool) { // adds a node with a pod that is a minute old
 		f.node("a-2", nil).Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-ready))
@@ -242,7 +256,7 @@ func TestWhichNodesMove(t *testing.T) {
 		{name: "a workload that has not settled on a node of no group", fleet: func(f *fleet) {
 			f.node("a-1", old, "web")
 			unsettled(f, "b-1")
-			f.nodes, f.beside = f.nodes[:1], []move.Node{{Node: f.nodes[1].Node, Pods: f.nodes[1].Pods}}
+			f.nodes, f.others = f.nodes[:1], f.nodes[1].Pods()
 		}, want: "a-1 held: rollout"},
 		{name: "a rollout begins, and a node moves", fleet: func(f *fleet) {
 			state(f.node("a-1", old, "web"), rotation)
@@ -324,13 +338,24 @@ func TestWhichNodesMove(t *testing.T) {
 			f.nodes[2].Instance.Lifecycle = "Terminating"
 			big(f, "a")
 		}, want: "a-1 placing, a-2 held: first-move"},
-		{name: "a pod without a node", fleet: func(f *fleet) { f.waiting = []*corev1.Pod{waiting("7f", 14*time.Minute)}; f.node("a-1", old, "web") }, want: "a-1 held: rollout"},
+		{name: "a pod without a node", fleet: func(f *fleet) { f.others = []*corev1.Pod{waiting("7f", 14*time.Minute)}; f.node("a-1", old, "web") }, want: "a-1 held: rollout"},
 		{name: "a pod that has been without a node for long", fleet: func(f *fleet) {
-			f.waiting = []*corev1.Pod{waiting("7f", 15*time.Minute)}
+			f.others = []*corev1.Pod{waiting("7f", 15*time.Minute)}
 			f.node("a-1", old, "web")
 		}, want: "a-1 placing"},
+		{name: "kube-scheduler has not judged a pod for long", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, "") }, want: "a-1 held: rollout"},
+		{name: "kube-scheduler has failed to judge a pod for long", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, corev1.PodReasonSchedulerError) },
+			want: "a-1 held: rollout"},
+		{name: "kube-scheduler has found no node for a pod for long", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, corev1.PodReasonUnschedulable) },
+			want: "a-1 placing"},
+		{name: "a pod has gates for long", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, corev1.PodReasonSchedulingGated) }, want: "a-1 placing"},
+		{name: "another scheduler has not judged a pod for long", fleet: func(f *fleet) { unjudged(f, "volcano", "") }, want: "a-1 placing"},
+		{name: "a pod of a DaemonSet of the same name without a node", fleet: func(f *fleet) {
+			unjudged(f, corev1.DefaultSchedulerName, "")
+			f.others[0].OwnerReferences[0] = metav1.OwnerReference{Kind: "DaemonSet", Name: "web", Controller: new(true)}
+		}, want: "a-1 placing"},
 		{name: "a pod of another template that has been without a node for long", fleet: func(f *fleet) {
-			f.waiting = []*corev1.Pod{waiting("80", time.Hour)}
+			f.others = []*corev1.Pod{waiting("80", time.Hour)}
 			f.node("a-1", old, "web")
 		}, want: "a-1 held: rollout"},
 		{name: "pods wait, and a node moves", fleet: func(f *fleet) { f.pending = true; state(f.node("a-1", old), rotation) }, want: "a-1 held: pending-pods"},
@@ -347,7 +372,7 @@ func TestWhichNodesMove(t *testing.T) {
 			unsettled(f, "b-1")
 		}},
 		{name: "a workload that moves or has not settled, and AWS ends a node", fleet: func(f *fleet) {
-			f.waiting = []*corev1.Pod{waiting("7f", 14*time.Minute)}
+			f.others = []*corev1.Pod{waiting("7f", 14*time.Minute)}
 			f.node("a-1", ends, "web")
 			f.node("b-1", ends, "web")
 		}, want: "a-1 placing, b-1 placing"},

@@ -51,7 +51,7 @@ func (w *Writer) work() {
 			return
 		}
 		if err := w.write(node, s); err != nil && !errors.IsNotFound(err) {
-			klog.FromContext(w.ctx).Error(err, "Could not write the state of a move, it is decided again within a minute", "node", node)
+			klog.FromContext(w.ctx).Error(err, "Could not write the state of a move, it is decided again later", "node", node)
 		}
 	}
 }

@@ -247,7 +247,8 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	case next.end != "":
 		n.metric.WithLabelValues(string(next.end)).Inc()
 		n.forget(k.pod)
-		if next.end != forbidden && n.Plan.NodeOf(k.pod) == t.node { // the plan goes on without the permission
+		unwritten := next.end == forbidden || next.end == failed && next.nominate // the plan goes on without the nomination
+		if !unwritten && n.Plan.NodeOf(k.pod) == t.node {
 			n.Plan.Drop(k.pod)
 			if n.LostPlace != nil && (next.end == withdrawn || next.end == refused) {
 				n.LostPlace()

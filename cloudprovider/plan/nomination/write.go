@@ -70,7 +70,7 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 		return step{after: showTime}
 	case t.failures >= mostFailures:
 		klog.FromContext(ctx).Error(err, "Could not write the nomination of a pod", "pod", klog.KObj(pod), "node", t.node)
-		return step{end: failed}
+		return step{nominate: s.nominate, end: failed}
 	}
 	t.failures++
 	return step{after: failurePause << t.failures}

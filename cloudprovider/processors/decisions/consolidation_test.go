@@ -805,7 +805,7 @@ func TestConsolidationGoesOnBesidePodsWhoseNodesCome(t *testing.T) {
 	require.NoError(t, w.AWS.AddGroup(awsworld.Group("busy", "m5.large", 0, 0, 1, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/disk": "busy"})))
 	w.Reread()
 	job := waiting("job", "job", "1500m")
-	job.Spec.NodeSelector = map[string]string{"disk": "busy"}
+	job.Spec.NodeSelector, job.CreationTimestamp = map[string]string{"disk": "busy"}, metav1.NewTime(w.clock.Now().Add(24*time.Hour))
 	w.put(job)
 	w.untilSizes("1 big, 1 small")
 	w.join(w.ready("small")[0])
@@ -822,7 +822,7 @@ func TestConsolidationLeavesRoomThatWasAskedFor(t *testing.T) {
 	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
 	w.put(choosy, kept)
 	w.untilSizes("2 big, 1 small")
-	job := waiting("job", "job", "1700m")
+	job := waiting("job", "job", "7600m")
 	job.Spec.NodeSelector = choosy.Spec.NodeSelector
 	w.put(job, running("filler", "filler", "100m", "big-1"))
 	w.untilSizes("3 big, 1 small")

@@ -859,6 +859,62 @@ func TestMoveOfAPodThatStaysLaunchesOnce(t *testing.T) {
 	assert.Truef(t, w.desired() == 4 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
 }
 
+// kube-scheduler is down, or does not get to the pod. The core's list of pending pods lacks it.
+func TestMoveWaitsForAPodThatKubeSchedulerHasNotJudged(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	pod := waiting("new", "set-0", "500m")
+	pod.Status.Conditions = nil
+	w.put(pod)
+	w.untilMove(func(n decision.Node) bool {
+		require.Falsef(t, goes(n), "node %+v", n)
+		return n.Move.Hold == string(move.HeldRollout)
+	})
+}
+
+// An admission policy refuses each write of one node. The other node of the group gets its place in the budget.
+func TestNodeThatCannotBeWrittenHoldsNoOther(t *testing.T) {
+	w, nodes := newRotationWorld(t, "500m")
+	w.change(nodes[1], func(n *corev1.Node) { metav1.SetMetaDataLabel(&n.ObjectMeta, "outdated", "true") })
+	w.refuse("small-0")
+	w.Eventually(func() string {
+		w.clock.Step(10 * time.Second)
+		w.loop()
+		return cmp.Diff("pod-1", w.evicted())
+	})
+	w.gone(2)
+	w.Eventually(func() string {
+		w.clock.Step(10 * time.Second)
+		w.loop()
+		return cmp.Diff(1, len(w.events.Events))
+	})
+	assert.Contains(t, <-w.events.Events, move.LeftAlone)
+}
+
+// An admission policy refuses to let the first of two nodes be tainted. The core takes the taint of the other off again.
+func TestNodeThatCannotBeTaintedHoldsNoOther(t *testing.T) {
+	for _, atOnce := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d are drained at once", atOnce), func(t *testing.T) {
+			o := options()
+			o.MaxDrainParallelism = atOnce
+			w, nodes := newRotationWorldOf(t, o, "500m")
+			for at, n := range nodes[:2] {
+				moves := move.State{Reason: move.Rotation, Step: move.Placing, Since: w.clock.Now().Add(time.Duration(at-60) * time.Minute), Began: w.clock.Now()}
+				w.change(n, func(n *corev1.Node) {
+					metav1.SetMetaDataLabel(&n.ObjectMeta, "outdated", "true")
+					metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, moves.Text())
+				})
+			}
+			w.refuse("small-0")
+			w.Eventually(func() string {
+				w.removals.by += 10 * time.Second
+				w.loop()
+				return cmp.Diff("pod-1", w.evicted())
+			})
+			w.gone(2)
+		})
+	}
+}
+
 // Pods of a node that AWS takes in a moment come first. A change in some days holds nothing.
 func TestMoveWaitsForPodsThatAWSInterrupts(t *testing.T) {
 	for _, kind := range []event.Kind{event.SpotInterruption, event.ScheduledChange} {
@@ -884,11 +940,13 @@ func TestMoveWaitsForNoPodWhoseNodeComes(t *testing.T) {
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldPending) })
 	require.NoError(t, w.factory.Core().V1().Pods().Informer().GetIndexer().Delete(fits))
 	jobs := 0
+	job := func() { jobs++; w.put(waiting(fmt.Sprint("job-", jobs), "job", "1500m")) }
+	job()
 	w.untilMove(func(n decision.Node) bool {
-		if jobs++; jobs < 9 {
-			w.put(waiting(fmt.Sprint("job-", jobs), "job", "1500m"))
+		if jobs < 9 {
+			job()
 		}
-		return jobs > 1 && goes(n)
+		return goes(n)
 	})
 	assert.Positive(t, w.size("busy"))
 }
@@ -918,7 +976,9 @@ func TestRestartedPodMayWaitForANode(t *testing.T) {
 		return !s.Restarted.IsZero()
 	}
 	w.untilMove(func(decision.Node) bool { return restarted() })
-	w.put(waiting("new", "set-0", "1500m"))
+	pod := waiting("new", "set-0", "1500m")
+	asksForRestart(pod)
+	w.put(pod)
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldPending) })
 	w.clock.Step(3 * time.Minute)
 	for range 3 {

@@ -256,6 +256,13 @@ func TestRequestedNodeWaitsAfterARefusedTaint(t *testing.T) {
 	assert.Equal(t, 1, tries, "tries to taint the node")
 }
 
+// refuse has the API server refuse each update of a node.
+func (w *world) refuse(node string) {
+	w.client.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		return a.(clienttesting.UpdateAction).GetObject().(metav1.Object).GetName() == node, nil, errors.New("a policy denied the request")
+	})
+}
+
 // Its pod would be spread worse elsewhere, so the node waits for the next try to save its price. Somebody asks for its removal, and may have that.
 func TestRequestedNodeGoesWhichAConsolidationWouldKeep(t *testing.T) {
 	w := newDearWorld(t, 0, 2, "500m")

@@ -85,7 +85,16 @@ type world struct {
 	booked        booked                      // pods whose room a ProvisioningRequest has booked
 	at            time.Time                   // of the next loop
 	loops         *testclock.FakePassiveClock // shows at
+	removals      *forward                    // clock of the removals
 }
+
+// forward is the real clock, put forward.
+type forward struct {
+	clock.RealClock
+	by time.Duration
+}
+
+func (f *forward) Now() time.Time { return f.RealClock.Now().Add(f.by) }
 
 // options are the core's defaults, as far as they matter.
 func options() config.AutoscalingOptions {
@@ -114,7 +123,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	client := fake.NewSimpleClientset()
 	client.PrependReactor("update", "nodes", versioned(client.Tracker()))
 	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), moves: prometheus.NewRegistry(), client: client,
-		factory: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim.Trim)), at: time.Now(), loops: testclock.NewFakePassiveClock(time.Now())}
+		factory: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim.Trim)), at: time.Now(), loops: testclock.NewFakePassiveClock(time.Now()), removals: &forward{}}
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
 	require.NoError(t, err)
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: core, KubeClient: client, InformerFactory: w.factory, FrameworkHandle: handle,
@@ -210,7 +219,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	}
 	after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
 	removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
-		Provider: w.Provider, Clock: clock.RealClock{}})
+		Provider: w.Provider, Clock: w.removals})
 	p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
 	w.events = record.NewFakeRecorder(100)
 	fresh := scaledown.NewFreshCandidates(w.Provider, p.NodeGroupConfigProcessor, clock.RealClock{}, p.ScaleDownNodeProcessor)

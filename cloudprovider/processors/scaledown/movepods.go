@@ -153,10 +153,11 @@ func (m *Moves) consolidates(p *corev1.Pod) bool {
 	return m.states[m.owners[p.UID]].Reason == move.Consolidation
 }
 
-// comeFirst reports whether a pod is in a hurry, or waits for a node that the core may launch and has not waited for longer than move.PodHoldsFor. A
-// pod whose node was asked for has its room. In a busy cluster such pods wait at any time.
+// comeFirst reports whether a pod is in a hurry, or waits for a node that the core may launch and has not waited for longer than move.PodHoldsFor. In
+// a busy cluster pods whose node was asked for wait at any time. They count only where an old pod may wait for them.
 func (m *Moves) comeFirst(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) bool {
-	now, unplanned := m.Clock.Now(), func(p *corev1.Pod) bool { return m.Planned == nil || !m.Planned(p.UID) }
+	now := m.Clock.Now()
+	unplanned := func(p *corev1.Pod) bool { return !m.Planned(p.UID) || len(move.Deployments([]*corev1.Pod{p})) > 0 }
 	return slices.ContainsFunc(m.hurry, unplanned) || slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
 		return unplanned(p) && !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < move.PodHoldsFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
 	})

@@ -57,7 +57,7 @@ type Moves struct {
 	Budgets  policylisters.PodDisruptionBudgetLister
 	// WantImages has the images of instances found out. Nil is for nobody who asks.
 	WantImages func(instances ...string)
-	Planned    func(types.UID) bool // whether a node was asked for a pod. Nil is for no pod
+	Planned    func(types.UID) bool // whether a node was asked for a pod
 	// Consolidation finds nodes that cost more than they have to. It may be nil.
 	Consolidation *Consolidation
 
@@ -76,6 +76,7 @@ type Moves struct {
 	staying   map[string]time.Time    // since when nodes are held until somebody does something
 	slow      map[string]time.Time    // when a drain of theirs first ended with pods left
 	refusals  move.Refusals           // Auto Scaling groups for whose moves AWS has launched no node
+	denied    move.Refusals           // nodes whose state the API server has not taken
 	full      bool                    // --max-nodes-total lets no further node come
 
 	registry *clusterstate.ClusterStateRegistry // of the core
@@ -185,7 +186,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	}
 	now := m.Clock.Now()
 	m.since = cmp.Or(m.since, now)
-	var nodes, beside []move.Node
+	var nodes []move.Node
 	var imageless []string
 	byName := make(map[string]*corev1.Node, len(all))
 	moved := m.states
@@ -201,7 +202,6 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			m.Writer.Write(n.Name, nil)
 		}
 		if g == nil || g.Deleting { // AWS ends the nodes of a group that it deletes, and the core no longer knows the group
-			beside = append(beside, move.Node{Node: n, Pods: pods})
 			continue
 		}
 		byName[n.Name] = n
@@ -256,8 +256,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		open = open && m.Machine.Budgets.Left(move.Consolidation, len(nodes), nil) > 0
 		m.Consolidation.consider(ctx, nodes, leftAlone, rests && !pending, open, m.full, now)
 	}
-	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Beside: beside, Pending: pending, Waiting: m.waiting,
-		LeftAlone: m.leftAlone}, now)
+	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Pods: ctx.AllPodLister().List, LeftAlone: m.leftAlone}, now)
 	before := m.held
 	m.held, m.shown = d.Held, d.Held
 	if p := m.plan(); p != nil {
@@ -386,9 +385,9 @@ func (m *Moves) heldOtherwise(node string) bool {
 	return held && h.Reason != move.Consolidation
 }
 
-// leftAlone reports whether the node is left alone for now, or drained by somebody else.
+// leftAlone reports whether the node is left alone for now, drained by somebody else, or could not be written lately.
 func (m *Moves) leftAlone(n move.Node) bool {
-	return beingDrained(n.Node) || n.Spec.Unschedulable || m.Provider.Keeps(n.Node)
+	return beingDrained(n.Node) || n.Spec.Unschedulable || m.Provider.Keeps(n.Node) || m.denied.Lasts(n.Name, m.Clock.Now())
 }
 
 // beingDrained reports whether the core or the interruption drains the node.
@@ -409,7 +408,10 @@ func leavesSoon(n *corev1.Node) bool {
 // newest is the node with the state that was written last.
 func (m *Moves) newest(n *corev1.Node, now time.Time) *corev1.Node {
 	w, known := m.written[n.Name]
-	if !known || now.Sub(w.at) >= unwritten || n.Annotations[move.Annotation] == w.text {
+	if shown := n.Annotations[move.Annotation] == w.text; !known || now.Sub(w.at) >= unwritten || shown {
+		if known && !shown && w.text != "" { // an admission policy may refuse it, and the node would take the place of others again and again
+			m.denied.Add(n.Name, move.FirstRefusal, now)
+		}
 		delete(m.written, n.Name)
 		return n
 	}

@@ -224,7 +224,12 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	// The core would take all nodes of the first one's group before it takes one of the next group.
 	going, draining := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
 	room := min(ctx.MaxDrainParallelism, ctx.MaxScaleDownParallelism-len(going)-len(empty)) - len(draining)
+	if now.Sub(r.Removals.rollback.failing) < 10*unwell { // the API server may refuse to taint one node, and then the core begins with none
+		empty = empty[:min(len(empty), 1)]
+		room = min(room, 1-len(empty))
+	}
 	drained = drained[:max(0, min(len(drained), room))]
+	r.Removals.rollback.chosen = slices.Concat(empty, drained) // nobody has tried the others
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil
 	for _, n := range r.Removals.begun {

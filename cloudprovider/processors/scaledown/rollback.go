@@ -39,10 +39,11 @@ const abandoned = time.Minute
 // refused to let a new leader take back the taint of the leader before, which the core tries once (cleanUpIfRequired, read 2026-11).
 type rollback struct {
 	clock    clock.PassiveClock
-	chosen   []string             // by this loop
+	chosen   []*corev1.Node       // by this loop
 	failed   map[string]time.Time // nodes whose removal failed, with the time
 	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
 	broken   bool                 // Requests could not begin a removal in this loop
+	failing  time.Time            // when a removal last could not begin
 	rests    time.Time            // until then
 	again    map[string]time.Time // when Requests may try a node again whose removal failed
 	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when, or long ago if they were no members
@@ -61,8 +62,9 @@ func newRollback(c clock.PassiveClock) *rollback {
 func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	now := r.clock.Now()
 	if s.Result == scaledownstatus.ScaleDownError || r.broken {
-		for _, name := range r.chosen {
-			r.failed[name], r.again[name] = now, now.Add(unwell)
+		r.failing = now
+		for _, n := range r.chosen {
+			r.failed[n.Name], r.again[n.Name] = now, now.Add(unwell)
 		}
 	}
 	r.chosen, r.broken = nil, false
@@ -159,7 +161,7 @@ func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) erro
 
 func (r *rollback) chose(removable []simulator.NodeToBeRemoved) {
 	for _, n := range removable {
-		r.chosen = append(r.chosen, n.Node.Name)
+		r.chosen = append(r.chosen, n.Node)
 		r.known[n.Node.Name] = true // also if the removal fails before the loop ends
 		switch {
 		case taints.HasToBeDeletedTaint(n.Node): // the core's own cordon may be left of a removal that failed
