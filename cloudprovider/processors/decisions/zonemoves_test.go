@@ -192,32 +192,6 @@ func TestNodeInAZoneWithoutItsNewTypesIsReplacedInAnother(t *testing.T) {
 	})
 }
 
-// A shortage has left the zones uneven, and the group at its minimum does not grow.
-func TestReplacementsMakeZonesEven(t *testing.T) {
-	for name, replace := range replacing {
-		for _, tt := range []struct {
-			name       string
-			more       int // nodes in zone c
-			with, left map[string]int
-		}{
-			{"uneven", 2, map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 3}, map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 2}},
-			{"even", 1, map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 3}, map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 2}},
-		} {
-			t.Run(name+", "+tt.name, func(t *testing.T) {
-				w := newZonesWorld(t, awsworld.Divided("small", "m5.large", 3, 3, 9), "500m", replace)
-				require.NoError(t, w.Provider.View().NodeGroup("small/"+awsworld.ZoneC).IncreaseSize(tt.more))
-				require.NoError(t, w.Provider.AwaitIncreases(t.Context()))
-				require.NoError(t, w.AWS.SetLimits("small", 3+tt.more, 9))
-				w.joinNew()
-				w.loopUntil(func() string { return cmp.Diff(tt.with, w.PerZone("small")) })
-				w.joinNew()
-				w.loopUntil(func() string { return cmp.Diff(tt.left, w.PerZone("small")) })
-				w.gone(3 + tt.more)
-			})
-		}
-	}
-}
-
 // The new node starts for half an hour. Meanwhile its group is scaled zone by zone, or as a whole again.
 func TestNewNodeIsAwaitedAfterItsGroupWasDividedOrMerged(t *testing.T) {
 	for name, tt := range map[string]struct {

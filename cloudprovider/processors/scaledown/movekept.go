@@ -3,7 +3,6 @@ package scaledown
 import (
 	"errors"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -151,7 +150,7 @@ func (m *Moves) rests(n *corev1.Node) bool {
 
 // successor returns the node group that launches the node in the place of n, nil for none. It is its own. If the group launches no more in the
 // node's zone, or nothing that is offered there, it is the smallest one of another zone that can grow. It also is while AWS lacks capacity in
-// the zone, or where another zone has fewer nodes, unless the node is for pods or the zone has a minimum of its own.
+// the zone, unless the node is for pods or the zone has a minimum of its own.
 func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 	view, own := p.View(), p.NodeGroupOf(n)
 	if own == nil {
@@ -162,16 +161,13 @@ func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 		return own
 	}
 	limited := whole.ZoneLimits[g.Zone].MinSize >= g.DesiredCapacity // a node elsewhere does not lift this minimum
-	best, size := own, math.MaxInt
-	switch serves := slices.Contains(whole.Zones, g.Zone) && !g.Blocked(); {
-	case serves && (forPods || limited):
+	if slices.Contains(whole.Zones, g.Zone) && !g.Blocked() && (forPods || limited || !p.Closed(g, g.Zone)) {
 		return own
-	case serves && !p.Closed(g, g.Zone):
-		size = g.TargetInstances() - 1 // without n
 	}
+	best, size := own, 0
 	for _, other := range heirs(p, whole.Name) {
 		g := view.Group(other.Id())
-		if _, cools := p.CoolDown(g); !cools && g.Failure == nil && roomOf(p, g) > 0 && g.TargetInstances() < size {
+		if _, cools := p.CoolDown(g); !cools && g.Failure == nil && roomOf(p, g) > 0 && (best == own || g.TargetInstances() < size) {
 			best, size = other, g.TargetInstances()
 		}
 	}
