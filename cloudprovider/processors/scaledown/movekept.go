@@ -44,7 +44,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case k.Reason == simulator.NodeGroupMaxDeletionCountReached: // sharedMinimum keeps it until AWS can terminate again
 		delete(m.blocked, name)
 	case consolidates && !refused && (atMinimum || noPlace && m.roomless[name] && s.Launches > 0): // its node, if any, has come in vain
-		if atMinimum && m.Consolidation != nil { // plans do not know the minimum of --cores-total
+		if k.Reason == simulator.MinimalResourceLimitExceeded && m.Consolidation != nil { // which plans do not know
 			m.Consolidation.Reason.Refuse(s.Into, m.Clock.Now())
 		}
 		m.postpone(name)

@@ -79,6 +79,7 @@ func (o *Orchestrator) pauseFailed(nodeInfos map[string]*framework.NodeInfo) {
 			resource, kind = gpu.GetGpuInfoForMetrics(p.GetNodeGpuConfig(info.Node()), p.GetAvailableGPUTypes(), info.Node(), f.group)
 		}
 		registry.RegisterFailedScaleUp(f.group, f.instances, f.why.ErrorCode, f.why.ErrorMessage, resource, kind, now)
+		o.first[f.group.Id()] = now // once its cause is mended, the group may launch, and its next raise has its time
 	}
 	o.failed = nil
 }

@@ -359,8 +359,10 @@ func (o *Orchestrator) together(counted []*apiv1.Node, nodeInfos map[string]*fra
 // missing is the number of nodes that the group lacks to its minimum size, 0 where the core would pass over it or AWS would not be asked.
 func (o *Orchestrator) missing(g cloudprovider.NodeGroup) int {
 	size, err := g.TargetSize()
-	if err != nil || size >= g.MinSize() || o.Cooling != nil && o.Cooling(g.Id()) ||
-		!o.context.ClusterStateRegistry.NodeGroupScaleUpSafety(g, o.Clock.Now()).SafeToScale {
+	if err != nil || size >= g.MinSize() || o.Cooling != nil && o.Cooling(g.Id()) {
+		return 0
+	}
+	if registry := o.context.ClusterStateRegistry; registry != nil && !registry.NodeGroupScaleUpSafety(g, o.Clock.Now()).SafeToScale {
 		return 0
 	}
 	return g.MinSize() - size
