@@ -114,7 +114,7 @@ func TestPodsGetAnotherGroupIfNodesNeverCome(t *testing.T) {
 		{name: "two raises", pods: []time.Duration{0, 5 * time.Minute}, joins: never, until: 22 * time.Minute,
 			timeouts: []time.Duration{15 * time.Minute, 20 * time.Minute}, b: 2},
 		{name: "raises that go on", pods: steady(time.Minute, 40*time.Minute), joins: never, until: 40 * time.Minute,
-			timeouts: []time.Duration{15 * time.Minute, 31 * time.Minute}, b: 40},
+			timeouts: []time.Duration{15 * time.Minute, 31 * time.Minute}, b: 28},
 		{name: "nodes that do not become Ready", pods: []time.Duration{0, 5 * time.Minute}, joins: time.Minute, unready: true, until: 22 * time.Minute,
 			timeouts: []time.Duration{16 * time.Minute, 20 * time.Minute}, b: 2},
 		{name: "a restart", pods: []time.Duration{0, 5 * time.Minute, 12 * time.Minute}, joins: never, restart: 10 * time.Minute, until: 27 * time.Minute,
