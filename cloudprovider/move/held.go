@@ -144,11 +144,9 @@ func stopped(pod *corev1.Pod) bool {
 		w := c.State.Waiting
 		return w != nil && !(copies && w.Reason == "PodInitializing")
 	}
-	if pod.Spec.NodeName == "" { // kube-scheduler may be down, and others may hold pods back
-		_, c := podutil.GetPodCondition(s, corev1.PodScheduled)
-		return c != nil && c.Reason != corev1.PodReasonSchedulerError || pod.Spec.SchedulerName != corev1.DefaultSchedulerName
-	}
-	return slices.ContainsFunc(s.InitContainerStatuses, waits) ||
+	_, c := podutil.GetPodCondition(s, corev1.PodScheduled) // kube-scheduler may be down, and other schedulers may hold pods back
+	judged := c != nil && c.Reason != corev1.PodReasonSchedulerError || pod.Spec.SchedulerName != corev1.DefaultSchedulerName
+	return pod.Spec.NodeName == "" && judged || slices.ContainsFunc(s.InitContainerStatuses, waits) ||
 		slices.ContainsFunc(s.ContainerStatuses, func(c corev1.ContainerStatus) bool { return waits(c) || !copies && c.State.Terminated != nil })
 }
 

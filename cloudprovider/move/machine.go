@@ -33,11 +33,10 @@ const sure = 2 * time.Minute
 
 // Cluster is what a Machine decides by.
 type Cluster struct {
-	Nodes    []Node // of our groups
-	Starting []Node // further ones, which do not move: they are no proof yet
-	Pending  bool   // pods wait for nodes that come or are to come
-	// Pods returns all pods of the cluster, also those without a node, and those on nodes of nobody's or others' groups, such as Karpenter's.
-	Pods func() ([]*corev1.Pod, error)
+	Nodes    []Node                        // of our groups
+	Starting []Node                        // further ones, which do not move: they are no proof yet
+	Pending  bool                          // pods wait for nodes that come or are to come
+	Pods     func() ([]*corev1.Pod, error) // all of the cluster, also without a node, and on nodes of nobody's or others' groups, such as Karpenter's
 	// LeftAlone reports whether a node is left alone for now, because of its group, its zone, itself, or because somebody else drains it.
 	LeftAlone func(n Node) bool
 }

@@ -20,6 +20,7 @@ const writeTime = 15 * time.Second
 // Writer writes the Annotation and the Taint of nodes beside its caller, one after the other. The last state of a node wins. A write that fails
 // is logged and forgotten: its caller sees that the node lacks it. Safe for concurrent use.
 type Writer struct {
+	Failed sync.Map        // nodes whose last write failed
 	ctx    context.Context // no write begins after its end
 	client kubernetes.Interface
 	keeps  func(*corev1.Node) bool // a node that is not written any more, whose caller may have seen an older version of it
@@ -50,7 +51,9 @@ func (w *Writer) work() {
 		if !more {
 			return
 		}
-		if err := w.write(node, s); err != nil && !errors.IsNotFound(err) {
+		err := w.write(node, s)
+		if w.Failed.Delete(node); err != nil && !errors.IsNotFound(err) {
+			w.Failed.Store(node, true)
 			klog.FromContext(w.ctx).Error(err, "Could not write the state of a move, it is decided again later", "node", node)
 		}
 	}

@@ -888,6 +888,11 @@ func TestNodeThatCannotBeWrittenHoldsNoOther(t *testing.T) {
 		return cmp.Diff(1, len(w.events.Events))
 	})
 	assert.Contains(t, <-w.events.Events, move.LeftAlone)
+	for range 60 {
+		w.clock.Step(30 * time.Second)
+		w.loop()
+	}
+	assert.Empty(t, w.events.Events, "further events")
 }
 
 // An admission policy refuses to let the first of two nodes be tainted. The core takes the taint of the other off again.

@@ -76,7 +76,7 @@ type Moves struct {
 	staying   map[string]time.Time    // since when nodes are held until somebody does something
 	slow      map[string]time.Time    // when a drain of theirs first ended with pods left
 	refusals  move.Refusals           // Auto Scaling groups for whose moves AWS has launched no node
-	denied    move.Refusals           // nodes whose state the API server has not taken
+	denied    move.Refusals           // nodes whose state the API server has refused
 	full      bool                    // --max-nodes-total lets no further node come
 
 	registry *clusterstate.ClusterStateRegistry // of the core
@@ -409,7 +409,7 @@ func leavesSoon(n *corev1.Node) bool {
 func (m *Moves) newest(n *corev1.Node, now time.Time) *corev1.Node {
 	w, known := m.written[n.Name]
 	if shown := n.Annotations[move.Annotation] == w.text; !known || now.Sub(w.at) >= unwritten || shown {
-		if known && !shown && w.text != "" { // an admission policy may refuse it, and the node would take the place of others again and again
+		if _, failed := m.Writer.Failed.Load(n.Name); known && failed && !shown { // as by a policy, and it would take the place of others again and again
 			m.denied.Add(n.Name, move.FirstRefusal, now)
 		}
 		delete(m.written, n.Name)

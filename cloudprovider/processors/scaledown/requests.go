@@ -509,7 +509,7 @@ func (r *Requests) Publish() {
 	}
 	if r.Moves != nil {
 		for node, cause := range said {
-			if _, moves := r.Moves.states[node]; moves || r.Moves.shown == nil && r.Moves.held[node].Hold != "" { // it may wait for its next try, or for the next look
+			if _, moves := r.Moves.states[node]; moves || r.Moves.held[node].Hold != "" { // it may wait for its next try, or for the next look
 				r.said[node] = cause
 			}
 		}
