@@ -135,8 +135,8 @@ func (r *round) groupProven(group string) bool {
 	return proven
 }
 
-// stopped reports whether the pod waits for a node by a verdict of kube-scheduler, or for another scheduler, or one of its containers does not run,
-// though no init container runs before it, which may copy data.
+// stopped reports whether the pod waits for a node, and not for kube-scheduler, which may be down, or one of its containers does not run, though no
+// init container runs before it, which may copy data.
 func stopped(pod *corev1.Pod) bool {
 	s := &pod.Status
 	copies := slices.ContainsFunc(s.InitContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running != nil })
@@ -144,8 +144,8 @@ func stopped(pod *corev1.Pod) bool {
 		w := c.State.Waiting
 		return w != nil && !(copies && w.Reason == "PodInitializing")
 	}
-	_, c := podutil.GetPodCondition(s, corev1.PodScheduled) // kube-scheduler may be down, and other schedulers may hold pods back
-	judged := c != nil && c.Reason != corev1.PodReasonSchedulerError || pod.Spec.SchedulerName != corev1.DefaultSchedulerName
+	_, verdict := podutil.GetPodCondition(s, corev1.PodScheduled) // other schedulers may hold pods back without one
+	judged := verdict != nil || pod.Spec.SchedulerName != corev1.DefaultSchedulerName
 	return pod.Spec.NodeName == "" && judged || slices.ContainsFunc(s.InitContainerStatuses, waits) ||
 		slices.ContainsFunc(s.ContainerStatuses, func(c corev1.ContainerStatus) bool { return waits(c) || !copies && c.State.Terminated != nil })
 }

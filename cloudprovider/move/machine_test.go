@@ -344,8 +344,8 @@ func TestWhichNodesMove(t *testing.T) {
 			f.node("a-1", old, "web")
 		}, want: "a-1 placing"},
 		{name: "kube-scheduler has not judged a pod for long", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, "") }, want: "a-1 held: rollout"},
-		{name: "kube-scheduler has failed to judge a pod for long", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, corev1.PodReasonSchedulerError) },
-			want: "a-1 held: rollout"},
+		{name: "kube-scheduler has failed for long to bind a pod, as to a volume", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, corev1.PodReasonSchedulerError) },
+			want: "a-1 placing"},
 		{name: "kube-scheduler has found no node for a pod for long", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, corev1.PodReasonUnschedulable) },
 			want: "a-1 placing"},
 		{name: "a pod has gates for long", fleet: func(f *fleet) { unjudged(f, corev1.DefaultSchedulerName, corev1.PodReasonSchedulingGated) }, want: "a-1 placing"},

@@ -194,7 +194,9 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 		h := hostOf(info)
 		n, known := byName[h.Name]
 		_, moves := move.StateOf(h.Node)
-		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !nodemeta.ToGo(h.Node) && h.Annotations[annotations.NodeUpcomingAnnotation] != "true" && !(known && c.turns(n.Group, now)) &&
+		upcoming := h.Annotations[annotations.NodeUpcomingAnnotation] == "true" // as the core fills nodes that were asked for into the snapshot
+		h.Takes = nodemeta.Ready(h.Node) && !upcoming && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && !nodemeta.ToGo(h.Node) &&
+			!(known && c.turns(n.Group, now)) &&
 			(known && spare(n.Group) <= 0 && n.Instance.Lifecycle == "InService" || slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) }))
 		if ng := c.Provider.NodeGroupOf(h.Node); known && ng != nil {
 			price := spending.Instance(n.Group, n.Instance)

@@ -157,7 +157,13 @@ func (m *Moves) consolidates(p *corev1.Pod) bool {
 // a busy cluster pods whose node was asked for wait at any time. They count only where an old pod may wait for them.
 func (m *Moves) comeFirst(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) bool {
 	now := m.Clock.Now()
-	unplanned := func(p *corev1.Pod) bool { return !m.Planned(p.UID) || len(move.Deployments([]*corev1.Pod{p})) > 0 }
+	restarted := false
+	for _, s := range m.states {
+		restarted = restarted || !s.Restarted.IsZero()
+	}
+	unplanned := func(p *corev1.Pod) bool {
+		return !m.Planned(p.UID) || restarted && len(move.Deployments([]*corev1.Pod{p})) > 0
+	}
 	return slices.ContainsFunc(m.hurry, unplanned) || slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
 		return unplanned(p) && !m.hopeless[p.UID] && now.Sub(p.CreationTimestamp.Time) < move.PodHoldsFor && !podlist.LeftOut(ctx.AutoscalingOptions, p)
 	})

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -43,7 +44,8 @@ type rollback struct {
 	failed   map[string]time.Time // nodes whose removal failed, with the time
 	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
 	broken   bool                 // Requests could not begin a removal in this loop
-	failing  time.Time            // when a removal last could not begin
+	failing  time.Time            // when Requests last could not begin a removal
+	refused  move.Refusals        // nodes whose removal alone could not begin, as where a policy refuses each write of them
 	rests    time.Time            // until then
 	again    map[string]time.Time // when Requests may try a node again whose removal failed
 	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when, or long ago if they were no members
@@ -62,9 +64,14 @@ func newRollback(c clock.PassiveClock) *rollback {
 func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	now := r.clock.Now()
 	if s.Result == scaledownstatus.ScaleDownError || r.broken {
-		r.failing = now
 		for _, n := range r.chosen {
 			r.failed[n.Name], r.again[n.Name] = now, now.Add(unwell)
+		}
+	}
+	if r.broken {
+		r.failing = now
+		if len(r.chosen) == 1 {
+			r.refused.Add(r.chosen[0].Name, unwell, now)
 		}
 	}
 	r.chosen, r.broken = nil, false
