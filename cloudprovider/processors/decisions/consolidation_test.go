@@ -799,20 +799,6 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 	assert.Equal(t, "", w.evicted(), "evicted while a pod waits")
 }
 
-// In a busy cluster some pod waits for its node at any time.
-func TestConsolidationGoesOnBesidePodsWhoseNodesCome(t *testing.T) {
-	w := newDearWorld(t, 1, 0, "1500m")
-	require.NoError(t, w.AWS.AddGroup(awsworld.Group("busy", "m5.large", 0, 0, 1, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/disk": "busy"})))
-	w.Reread()
-	job := waiting("job", "job", "1500m")
-	job.Spec.NodeSelector, job.CreationTimestamp = map[string]string{"disk": "busy"}, metav1.NewTime(w.clock.Now().Add(24*time.Hour))
-	w.put(job)
-	w.untilSizes("1 big, 1 small")
-	w.join(w.ready("small")[0])
-	w.untilSizes("0 big, 1 small")
-	assert.Equal(t, 1, w.size("busy"))
-}
-
 // A pod of the plan has lost its place, and the node that comes has no room beside the pod that waits for it.
 func TestConsolidationLeavesRoomThatWasAskedFor(t *testing.T) {
 	w := newDearWorld(t, 2, 0, "500m")

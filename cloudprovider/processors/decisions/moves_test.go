@@ -937,7 +937,9 @@ func TestMoveWaitsForPodsThatAWSInterrupts(t *testing.T) {
 
 // In a busy cluster some pod waits for its node at any time. A pod without a plan holds the move.
 func TestMoveWaitsForNoPodWhoseNodeComes(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m")
+	o := options()
+	o.NodeGroupDefaults.MaxNodeProvisionTime = 100 * time.Hour // the core would give the nodes up
+	w, _ := newRotationWorldOf(t, o, "500m")
 	require.NoError(t, w.AWS.AddGroup(awsworld.Group("busy", "m5.large", 0, 0, 9, nil)))
 	w.Reread()
 	fits := waiting("fits", "fits", "100m")

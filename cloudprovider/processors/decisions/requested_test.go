@@ -256,6 +256,26 @@ func TestRequestedNodeWaitsAfterARefusedTaint(t *testing.T) {
 	assert.Equal(t, 1, tries, "tries to taint the node")
 }
 
+// Each of them is tried alone, and later each time.
+func TestNodesThatCannotBeTaintedKeepNoOther(t *testing.T) {
+	o := options()
+	o.ScaleDownDelayAfterAdd = 100 * time.Hour
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 4, 5, nil)), o)
+	nodes := w.ready("small")
+	w.join(nodes...)
+	for at, name := range []string{"a", "b", "c"} {
+		w.put(running(name, name, "500m", nodes[at].Name), &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}})
+		w.request(nodes[at])
+	}
+	w.refuse(nodes[0].Name)
+	w.refuse(nodes[1].Name)
+	w.Eventually(func() string {
+		w.removals.by += 20 * time.Second
+		w.loop()
+		return cmp.Diff("c", w.evicted())
+	})
+}
+
 // refuse has the API server refuse each update of a node.
 func (w *world) refuse(node string) {
 	w.client.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {

@@ -143,12 +143,12 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	now := r.Removals.rollback.clock.Now()
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
-	starting := r.starting(ctx)
+	starting, tried := r.starting(ctx), r.Removals.rollback
 	_, served := ctx.ProcessorCallbacks.GetExtraValue(podlist.RequestServed)
 	for _, n := range r.asked {
 		switch {
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Superseded(n), r.Provider.Keeps(n), r.Provider.IsLeaving(n):
-		case now.Before(r.Removals.rollback.again[n.Name]), r.Removals.rollback.refused.Lasts(n.Name, now), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
+		case now.Before(tried.again[n.Name]), tried.refused.Lasts(n.Name, now), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
 		case r.awaitsGroup(n) && (starting(n) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
 			answer(n, simulator.NotUnneededOtherReason)
