@@ -189,7 +189,7 @@ func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
-// AWS may begin to end an instance, such as an interrupted one, while it refuses or fails our call for it. That says nothing of the next call.
+// AWS may begin to end an instance, such as an interrupted one, while it refuses or fails our call for it. The end of the instance says nothing of the next call.
 func TestInstanceThatAWSEndsMeanwhileProvesNoTermination(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

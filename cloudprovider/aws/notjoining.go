@@ -39,7 +39,9 @@ func (p *Provider) SetLate(since map[string]time.Time) {
 	p.starts.Want(slices.Collect(maps.Keys(since))...)
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	p.late, p.anew = since, p.anew || !maps.Equal(p.late, since)
+	if !maps.Equal(p.late, since) {
+		p.late, p.anew = since, true
+	}
 }
 
 // NodeDeleted reports whether somebody has deleted the node of an instance that counts in its group. Its kubelet registers again once it is restarted.

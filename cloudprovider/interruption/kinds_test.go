@@ -80,7 +80,7 @@ func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 			w.wait("as many in service as are desired", func() bool { return len(w.inService()) == desired })
 			want, got := [3]int{desired, terminations, tt.evicted}, [3]int{w.desired(), w.terminations(), w.evictions("a")}
 			assert.Equal(t, want, got, "desired capacity, terminations, evictions")
-			// AWS also announces the end of the instance. That message may come in time to share the drain. Later, the pods that are
+			// AWS also announces the end of the instance. The message may come in time to share the drain. Later, the pods that are
 			// still there count once more.
 			handled, lost := w.handled(), 0
 			for outcome, count := range handled {

@@ -400,15 +400,21 @@ func TestPlacesOfAPlanAreKept(t *testing.T) {
 	assert.Truef(t, strings.Contains(got, "choosy") && strings.Contains(got, "big-pod-0"), "evicted %q, want both pods of the large node", got)
 }
 
-// The pod of a node that AWS takes gets the room that the plan has for a pod that runs, and not a node on its way.
-func TestInterruptedPodsComeBeforeAConsolidation(t *testing.T) {
-	w := newDearWorld(t, 2, 0, "500m")
-	choosy := running("choosy", "choosy-set", "550m", "big-0")
+// newChoosyWorld has two large nodes. A consolidation has asked for a small one in the place of the first, whose pod choosy may run on the other alone.
+func newChoosyWorld(t *testing.T) (w *world, choosy *corev1.Pod) {
+	t.Helper()
+	w, choosy = newDearWorld(t, 2, 0, "500m"), running("choosy", "choosy-set", "550m", "big-0")
 	choosy.Spec.NodeSelector = map[string]string{"disk": "big"}
 	kept := running("big-pod-1", "big-set-1", "1300m", "big-1")
 	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
 	w.put(choosy, kept)
 	w.untilSizes("2 big, 1 small")
+	return w, choosy
+}
+
+// The pod of a node that AWS takes gets the room that the plan has for a pod that runs, and not a node on its way.
+func TestInterruptedPodsComeBeforeAConsolidation(t *testing.T) {
+	w, choosy := newChoosyWorld(t)
 	spot := taken(awsworld.M5Large("spot", "", nil), event.SpotInterruption)
 	urgent := running("urgent", "urgent-set", "600m", "spot")
 	urgent.Spec.NodeSelector = choosy.Spec.NodeSelector
@@ -801,13 +807,7 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 
 // A pod of the plan has lost its place, and the node that comes has no room beside the pod that waits for it.
 func TestConsolidationLeavesRoomThatWasAskedFor(t *testing.T) {
-	w := newDearWorld(t, 2, 0, "500m")
-	choosy := running("choosy", "choosy-set", "550m", "big-0")
-	choosy.Spec.NodeSelector = map[string]string{"disk": "big"}
-	kept := running("big-pod-1", "big-set-1", "1300m", "big-1")
-	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
-	w.put(choosy, kept)
-	w.untilSizes("2 big, 1 small")
+	w, choosy := newChoosyWorld(t)
 	job := waiting("job", "job", "7600m")
 	job.Spec.NodeSelector = choosy.Spec.NodeSelector
 	w.put(job, running("filler", "filler", "100m", "big-1"))

@@ -22,6 +22,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
+// keptByMinimum reports whether the planner keeps a node for its group's minimum size, or for the cluster's minimum of cores, memory or GPUs.
+func keptByMinimum(k *scaledownstatus.UnremovableNode) bool {
+	return k.Reason == simulator.NodeGroupMinSizeReached || k.Reason == simulator.MinimalResourceLimitExceeded
+}
+
 // kept notes why the planner keeps a node that is to be replaced.
 func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.UnremovableNode) {
 	name := k.Node.Name
@@ -32,7 +37,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	}
 	// A pod that is to stay where it is for its spread has a place on a new node.
 	noPlace := k.Reason == simulator.NoPlaceToMovePods && (k.BlockingPod == nil || !consolidates)
-	atMinimum := k.Reason == simulator.NodeGroupMinSizeReached || k.Reason == simulator.MinimalResourceLimitExceeded
+	atMinimum := keptByMinimum(k)
 	grows := m.grows(k.Node) && !m.crowded(k.Node)
 	if !consolidates && (noPlace && !(m.roomless[name] && s.Launches == 0) || atMinimum && grows) {
 		delete(m.blocked, name)

@@ -141,9 +141,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	answer := func(n *corev1.Node, reason simulator.UnremovableReason) {
 		r.Removals.answers = append(r.Removals.answers, &scaledownstatus.UnremovableNode{Node: n, Reason: reason})
 	}
-	now := r.Removals.rollback.clock.Now()
+	tried := r.Removals.rollback
+	now := tried.clock.Now()
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
-	starting, tried := r.starting(ctx), r.Removals.rollback
+	starting := r.starting(ctx)
 	_, served := ctx.ProcessorCallbacks.GetExtraValue(podlist.RequestServed)
 	for _, n := range r.asked {
 		switch {
@@ -224,14 +225,14 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	// The core would take all nodes of the first one's group before it takes one of the next group.
 	going, draining := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
 	room := min(ctx.MaxDrainParallelism, ctx.MaxScaleDownParallelism-len(going)-len(empty)) - len(draining)
-	if now.Sub(r.Removals.rollback.failing) < 10*unwell { // the API server may refuse to taint one node, and then the core begins with none
+	if now.Sub(tried.failing) < 10*unwell { // the API server may refuse to taint one node, and then the core begins with none
 		empty = empty[:min(len(empty), 1)]
 		room = min(room, 1-len(empty))
 	}
 	drained = drained[:max(0, min(len(drained), room))]
-	r.Removals.rollback.chosen = slices.Concat(empty, drained) // nobody has tried the others
+	tried.chosen = slices.Concat(empty, drained) // nobody has tried the others
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
-	r.Removals.rollback.broken = err != nil
+	tried.broken = err != nil
 	for _, n := range r.Removals.begun {
 		ctx.RemainingPdbTracker.RemovePods(n.EvictedPods)
 	}
@@ -368,8 +369,7 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 	now := r.Removals.rollback.clock.Now()
 	for _, k := range kept {
 		noPlace := k.Reason == simulator.NoPlaceToMovePods && !r.moves(k.Node) // whose pods the next scale-up counts
-		atMinimum := k.Reason == simulator.NodeGroupMinSizeReached || k.Reason == simulator.MinimalResourceLimitExceeded
-		if !noPlace && !atMinimum || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
+		if !noPlace && !keptByMinimum(k) || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
 			continue
 		}
 		ng := successor(r.Provider, k.Node, noPlace)

@@ -17,18 +17,10 @@ type failedRequest struct {
 
 // seeFailed finds the failed requests. The core looks at the instances of a group only every two minutes unless it takes the group for scaling
 // up, and takes it for that only while the group has fewer nodes than it wants. Nodes that are about to end count there, and the size does not
-// count them. So the core is told to look at once. seeFailed also notes which groups have a new Ready node.
+// count them. So the core is told to look at once.
 func (o *Orchestrator) seeFailed() {
-	before := o.ready
-	o.failed, o.ready = nil, map[string]bool{}
-	nodes, _ := o.context.ReadyNodeLister().List() // it reads a cache
-	for _, node := range nodes {
-		if g, err := o.context.CloudProvider.NodeGroupForNode(node); err == nil && g != nil {
-			if o.ready[node.Spec.ProviderID] = true; !before[node.Spec.ProviderID] { // one of a warm pool may have been Ready outside
-				o.came[g.Id()] = o.Clock.Now()
-			}
-		}
-	}
+	o.failed = nil
+	o.seeReady()
 	for _, g := range o.context.CloudProvider.NodeGroups() {
 		o.seeLate(g)
 		if o.Failing == nil || !o.Failing(g.Id()) {
@@ -44,6 +36,20 @@ func (o *Orchestrator) seeFailed() {
 		}
 		if f.why != nil {
 			o.failed = append(o.failed, f)
+		}
+	}
+}
+
+// seeReady notes which groups have a node that has become Ready since the loop before, or has joined the group so out of a running warm pool.
+func (o *Orchestrator) seeReady() {
+	before := o.ready
+	o.ready = map[string]bool{}
+	nodes, _ := o.context.ReadyNodeLister().List() // it reads a cache
+	for _, node := range nodes {
+		if g, err := o.context.CloudProvider.NodeGroupForNode(node); err == nil && g != nil {
+			if o.ready[node.Spec.ProviderID] = true; !before[node.Spec.ProviderID] {
+				o.came[g.Id()] = o.Clock.Now()
+			}
 		}
 	}
 }

@@ -166,7 +166,9 @@ func (o *Orchestrator) hearOthers() {
 // pretend registers the nodes that the shadow would have asked for, times 1 or -1.
 func (o *Orchestrator) pretend(times int) {
 	for _, g := range o.context.CloudProvider.NodeGroups() {
-		o.context.ClusterStateRegistry.RegisterScaleUp(g, times*o.Pretended[g.Id()], o.Clock.Now())
+		if n := o.Pretended[g.Id()]; n > 0 {
+			o.context.ClusterStateRegistry.RegisterScaleUp(g, times*n, o.Clock.Now())
+		}
 	}
 }
 
