@@ -26,19 +26,19 @@ type removal struct {
 const withBuffers = "--capacity-buffer-controller-enabled"
 
 // impatient makes a leader that cannot start end soon. It names the kinds that it could not read.
-const impatient = "--max-failing-time=3s"
+const impatient = "--max-failing-time=10s"
 
 // removals holds each rule of rbac.yaml and rbac-interruption.yaml, and those of rbac-optional.yaml without which a feature is off.
 var removals = []removal{
 	{name: "namespaces", resource: "namespaces", verb: "list", flags: []string{impatient}, then: ended,
-		log: `not ready 3s after.*core/v1.Namespace, core/v1.PersistentVolume, core/v1.PersistentVolumeClaim, core/v1.Pod, core/v1.ReplicationController, core/v1.Service`},
+		log: `not ready 10s after.*core/v1.Namespace, core/v1.PersistentVolume, core/v1.PersistentVolumeClaim, core/v1.Pod, core/v1.ReplicationController, core/v1.Service`},
 	{name: "workloads", resource: "daemonsets", verb: "list", flags: []string{impatient}, then: ended,
-		log: `not ready 3s after.*apps/v1.DaemonSet, apps/v1.ReplicaSet, apps/v1.StatefulSet`},
-	{name: "jobs", resource: "jobs", verb: "list", flags: []string{impatient}, then: ended, log: `not ready 3s after.*batch/v1.Job`},
+		log: `not ready 10s after.*apps/v1.DaemonSet, apps/v1.ReplicaSet, apps/v1.StatefulSet`},
+	{name: "jobs", resource: "jobs", verb: "list", flags: []string{impatient}, then: ended, log: `not ready 10s after.*batch/v1.Job`},
 	{name: "budgets", resource: "poddisruptionbudgets", verb: "list", flags: []string{impatient}, then: ended,
-		log: `not ready 3s after.*policy/v1.PodDisruptionBudget`},
+		log: `not ready 10s after.*policy/v1.PodDisruptionBudget`},
 	{name: "storage", resource: "csidrivers", verb: "list", flags: []string{impatient}, then: ended,
-		log: `not ready 3s after.*storage/v1.CSIDriver, storage/v1.CSINode, storage/v1.CSIStorageCapacity, storage/v1.StorageClass`},
+		log: `not ready 10s after.*storage/v1.CSIDriver, storage/v1.CSINode, storage/v1.CSIStorageCapacity, storage/v1.StorageClass`},
 	{name: "claims", resource: "deviceclasses", verb: "list", then: removesNodes,
 		log: `Switched a feature off.*enable-dynamic-resource-allocation.*not permitted`},
 	{name: "nodes", resource: "nodes", verb: "list", then: ended, log: `Could not go on.*list nodes.*forbidden`},
