@@ -515,6 +515,20 @@ func TestPodThatIsNotLookedForHasNoAnswers(t *testing.T) {
 	assert.NotContains(t, p.Cause.Message, "younger", "without a delay")
 }
 
+func TestPodThatGetsTheRoomOfOneThatIsEnding(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options())
+	w.join(w.ready("small")...)
+	old, next := running("old", "web", "1500m", "small-0"), waiting("next", "web", "1500m")
+	old.DeletionTimestamp, next.CreationTimestamp = ptr.To(metav1.NewTime(w.at.Add(30*time.Second))), metav1.NewTime(w.at)
+	w.put(old, next)
+	p := w.pod(w.loop(), "next")
+	assert.Truef(t, p.State == decision.PodDelayed && p.Cause.Code == decision.CodeDelay, "pod %+v, want it delayed", p)
+	assert.Contains(t, p.Cause.Message, "the room of a pod that is ending")
+	w.at = w.at.Add(10 * time.Second)
+	p = w.pod(w.loop(), "next")
+	assert.Truef(t, p.State == decision.PodLaunching, "pod %+v ten seconds later, want a node for it", p)
+}
+
 // The maximum of the group is dealt out to its zones. A zone without a share may take another zone's.
 func TestZoneWithoutShareCanGrow(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Divided("web", "m5.large", 0, 3, 4), awsworld.Divided("full", "m5.large", 0, 3, 3)), options())

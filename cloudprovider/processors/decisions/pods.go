@@ -455,7 +455,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	case s.toHelp[pod.UID] && s.facts.status != nil && s.facts.status.Result == corestatus.ScaleUpError:
 		return is(decision.PodDelayed, decision.CodeDelay, "", "a launch for other pods failed, and the next loop looks for this pod again")
 	case s.toHelp[pod.UID]:
-		return is(decision.PodDelayed, decision.CodeDelay, "", "the next loop looks for this pod")
+		return is(decision.PodDelayed, decision.CodeDelay, "", "others went first, or it may get the room of a pod that is ending. The next loop looks for this pod again")
 	case request != "" && s.Core.ProvisioningRequestEnabled: // the core leaves such pods out
 		look := fmt.Sprintf("kubectl -n %s describe provisioningrequest %s", shellword.Quote(pod.Namespace), shellword.Quote(request))
 		return is(decision.PodIgnored, decision.CodeOther, look,

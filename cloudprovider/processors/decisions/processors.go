@@ -32,7 +32,7 @@ func (p Pending) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) 
 
 func (Pending) CleanUp() {}
 
-// ToHelp sees the pods for which the core scales up. It is the last PodListProcessor of the core.
+// ToHelp sees the pods that need a node. It is the last PodListProcessor of the core but for podlist.Ending.
 type ToHelp struct{ *Collector }
 
 func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {

@@ -81,24 +81,16 @@ func withoutAbsent(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*
 
 // join has the pods join the plan that are on its upcoming nodes.
 func (r *FreeRoom) join(s clustersnapshot.ClusterSnapshot, upcoming map[string]plan.Node, pods []*corev1.Pod) error {
-	others := make(map[types.UID]*corev1.Pod, len(pods))
+	others := make(map[types.UID]bool, len(pods))
 	for _, pod := range pods {
-		others[pod.UID] = pod
+		others[pod.UID] = true
 	}
 	for name, node := range upcoming {
 		info, err := s.GetNodeInfo(name)
 		if err != nil {
 			return err
 		}
-		var beside []*corev1.Pod
-		for _, on := range info.Pods() {
-			if pod := others[on.UID]; pod != nil && !IsFake(pod) {
-				beside = append(beside, pod)
-			}
-		}
-		if len(beside) > 0 {
-			r.Plan.Join(node, beside)
-		}
+		r.Plan.Join(node, slices.DeleteFunc(snapshot.Pods(info), func(on *corev1.Pod) bool { return !others[on.UID] || IsFake(on) }))
 	}
 	return nil
 }

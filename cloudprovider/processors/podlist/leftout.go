@@ -15,8 +15,14 @@ import (
 	provreqpods "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/provreqclient"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
@@ -87,6 +93,77 @@ func (a Ahead) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod)
 }
 
 func (Ahead) CleanUp() {}
+
+// Ending leaves out new pods that fit once pods which are ending have gone from nodes that stay. Otherwise a rollout without a surge launches
+// nodes beside the room that it frees. The core alone waits 30 s for pods with a GPU. Pods that it leaves out were to be helped, so it is
+// the last. No node goes in a loop that counts on such room.
+type Ending struct {
+	Clock  clock.PassiveClock
+	Drains drains
+}
+
+func (e Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	young := slices.DeleteFunc(slices.Clone(pending), func(p *corev1.Pod) bool {
+		patience := 10 * time.Second
+		if nodetemplate.HasAccelerator(podutils.PodRequests(p)) {
+			patience = 30 * time.Second
+		}
+		return e.Clock.Since(p.CreationTimestamp.Time) >= patience || !loop.Unplaced(p) || IsFake(p) ||
+			RequestOf(p) != "" // a request is for all of its pods or none
+	})
+	if len(young) == 0 {
+		return pending, nil
+	}
+	s := ctx.ClusterSnapshot
+	infos, err := s.ListNodeInfos()
+	if err != nil {
+		return nil, err
+	}
+	s.Fork() // for the scale-down, a node with a pod that is ending is not empty
+	defer s.Revert()
+	room, drained, began := []string(nil), e.Drains.NodesBeingDrained(), e.Clock.Now()
+	for _, info := range infos {
+		if leaves(info.Node()) || slices.Contains(drained, info.Node().Name) {
+			continue
+		}
+		for _, p := range snapshot.Pods(info) {
+			if e.ends(p) && !podutils.IsDaemonSetPod(p) && s.UnschedulePod(p.Namespace, p.Name, info.Node().Name) == nil {
+				room = append(room, info.Node().Name)
+			}
+		}
+	}
+	if len(room) == 0 {
+		return pending, nil
+	}
+	placed, err := snapshot.Place(s, young, snapshot.Nodes{First: slices.Compact(room),
+		Over: func() bool { return e.Clock.Since(began) > time.Second }})
+	if err != nil {
+		klog.ErrorS(err, "Could not look which pods get the room of pods that are ending, so nodes may be launched beside it")
+		return pending, nil
+	}
+	if len(placed) > 0 {
+		klog.V(1).InfoS("New pods wait for the room of pods that are ending", "pods", len(placed))
+		ctx.ProcessorCallbacks.DisableScaleDownForLoop()
+	}
+	return slices.DeleteFunc(slices.Clone(pending), func(p *corev1.Pod) bool { return placed[p] != "" }), nil
+}
+
+// ends reports whether the pod is ending soon. Kubelet needs a moment to report the end.
+func (e Ending) ends(p *corev1.Pod) bool {
+	if p.DeletionTimestamp == nil {
+		return false
+	}
+	late := e.Clock.Since(p.DeletionTimestamp.Time)
+	return late > -time.Minute && late < 5*time.Second
+}
+
+// leaves reports whether no pod has a future on the node, even if it tolerates the node's taints.
+func leaves(node *corev1.Node) bool {
+	return node.Spec.Unschedulable || !nodemeta.Ready(node) || taints.HasToBeDeletedTaint(node) ||
+		taints.HasTaint(node, interruption.Taint) || taints.HasTaint(node, move.Taint)
+}
+
+func (Ending) CleanUp() {}
 
 // Allowed leaves out pending pods of schedulers that it lacks (--allowed-scheduler-names). The core would leave out their running pods, too,
 // so full nodes would look empty.

@@ -189,6 +189,7 @@ func (p *Process) podList(with parts, oneZone *podlist.OneZone) []pods.PodListPr
 		waitForLeader,
 		podlist.Ahead{Clock: clock.RealClock{}},
 		decisions.ToHelp{Collector: p.decisions},
+		podlist.Ending{Clock: clock.RealClock{}, Drains: with.draining.Drains},
 	)
 }
 

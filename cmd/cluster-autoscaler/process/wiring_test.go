@@ -368,9 +368,10 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	p := &Process{decisions: decisions.New(decisions.Config{Provider: w.Provider})}
 	list := p.podList(with, &podlist.OneZone{Provider: w.Provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}})
 	var pending []*corev1.Pod
+	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error
-		pending, err = processor.Process(nil, pending)
+		pending, err = processor.Process(ctx, pending)
 		require.NoError(t, err)
 	}
 	require.Len(t, pending, 1, "pods are pending")
