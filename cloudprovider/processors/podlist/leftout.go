@@ -103,6 +103,21 @@ type Ending struct {
 }
 
 func (e Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	s, ending := ctx.ClusterSnapshot, []*corev1.Pod(nil)
+	infos, err := s.ListNodeInfos()
+	if err != nil || len(pending) == 0 {
+		return pending, err
+	}
+	for _, info := range infos {
+		for _, on := range info.GetPods() {
+			if p := on.GetPod(); e.ends(p) && !podutils.IsDaemonSetPod(p) && !leaves(info.Node()) {
+				ending = append(ending, p)
+			}
+		}
+	}
+	if len(ending) == 0 {
+		return pending, nil
+	}
 	young := slices.DeleteFunc(slices.Clone(pending), func(p *corev1.Pod) bool {
 		patience := 10 * time.Second
 		if nodetemplate.HasAccelerator(podutils.PodRequests(p)) {
@@ -111,29 +126,13 @@ func (e Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod
 		return e.Clock.Since(p.CreationTimestamp.Time) >= patience || !loop.Unplaced(p) || IsFake(p) ||
 			RequestOf(p) != "" // a request is for all of its pods or none
 	})
-	if len(young) == 0 {
-		return pending, nil
-	}
-	s := ctx.ClusterSnapshot
-	infos, err := s.ListNodeInfos()
-	if err != nil {
-		return nil, err
-	}
 	s.Fork() // for the scale-down, a node with a pod that is ending is not empty
 	defer s.Revert()
 	room, drained, began := []string(nil), e.Drains.NodesBeingDrained(), e.Clock.Now()
-	for _, info := range infos {
-		if leaves(info.Node()) || slices.Contains(drained, info.Node().Name) {
-			continue
+	for _, p := range ending {
+		if node := p.Spec.NodeName; !slices.Contains(drained, node) && s.UnschedulePod(p.Namespace, p.Name, node) == nil {
+			room = append(room, node)
 		}
-		for _, p := range snapshot.Pods(info) {
-			if e.ends(p) && !podutils.IsDaemonSetPod(p) && s.UnschedulePod(p.Namespace, p.Name, info.Node().Name) == nil {
-				room = append(room, info.Node().Name)
-			}
-		}
-	}
-	if len(room) == 0 {
-		return pending, nil
 	}
 	placed, err := snapshot.Place(s, young, snapshot.Nodes{First: slices.Compact(room),
 		Over: func() bool { return e.Clock.Since(began) > time.Second }})
