@@ -70,13 +70,17 @@ func withoutAbsent(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*
 			_, unknown := s.DraSnapshot().PodClaims(pod)
 			lost := unknown != nil && ctx.DynamicResourceAllocationEnabled // else all are unknown, and the core does not look
 			never := ptr.Deref(pod.Spec.PreemptionPolicy, "") == corev1.PreemptNever
-			if err != nil || lost || never || info.Node().Spec.Unschedulable || taints.HasToBeDeletedTaint(info.Node()) ||
-				!nodemeta.Ready(info.Node()) {
+			if err != nil || lost || never || shut(info.Node()) {
 				pending[at] = snapshot.Unbound(pod)
 			}
 		}
 	}
 	return pending
+}
+
+// shut reports whether the node is cordoned, drained by the core or not Ready.
+func shut(node *corev1.Node) bool {
+	return node.Spec.Unschedulable || taints.HasToBeDeletedTaint(node) || !nodemeta.Ready(node)
 }
 
 // join has the pods join the plan that are on its upcoming nodes.

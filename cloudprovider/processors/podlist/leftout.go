@@ -103,14 +103,17 @@ type Ending struct {
 }
 
 func (e Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	if len(pending) == 0 {
+		return pending, nil
+	}
 	s, ending := ctx.ClusterSnapshot, []*corev1.Pod(nil)
 	infos, err := s.ListNodeInfos()
-	if err != nil || len(pending) == 0 {
-		return pending, err
+	if err != nil {
+		return nil, err
 	}
 	for _, info := range infos {
 		for _, on := range info.GetPods() {
-			if p := on.GetPod(); e.ends(p) && !podutils.IsDaemonSetPod(p) && !leaves(info.Node()) {
+			if p := on.GetPod(); e.ends(p) && !nodemeta.BelongsToNode(p) && !leaves(info.Node()) {
 				ending = append(ending, p)
 			}
 		}
@@ -126,6 +129,9 @@ func (e Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod
 		return e.Clock.Since(p.CreationTimestamp.Time) >= patience || !loop.Unplaced(p) || IsFake(p) ||
 			RequestOf(p) != "" // a request is for all of its pods or none
 	})
+	if len(young) == 0 {
+		return pending, nil
+	}
 	s.Fork() // for the scale-down, a node with a pod that is ending is not empty
 	defer s.Revert()
 	room, drained, began := []string(nil), e.Drains.NodesBeingDrained(), e.Clock.Now()
@@ -158,8 +164,7 @@ func (e Ending) ends(p *corev1.Pod) bool {
 
 // leaves reports whether no pod has a future on the node, even if it tolerates the node's taints.
 func leaves(node *corev1.Node) bool {
-	return node.Spec.Unschedulable || !nodemeta.Ready(node) || taints.HasToBeDeletedTaint(node) ||
-		taints.HasTaint(node, interruption.Taint) || taints.HasTaint(node, move.Taint)
+	return shut(node) || taints.HasTaint(node, interruption.Taint) || taints.HasTaint(node, move.Taint)
 }
 
 func (Ending) CleanUp() {}

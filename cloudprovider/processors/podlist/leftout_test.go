@@ -135,6 +135,10 @@ func TestPodsThatFitOnceOthersHaveEndedLaunchNoNodeForAWhile(t *testing.T) {
 			ends(p)
 			p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Controller: ptr.To(true)}}
 		}, []*corev1.Pod{waits("new", 3)}, []string{"new"}},
+		{"a static pod, which kubelet starts again", "a-1", func(p *corev1.Pod) {
+			ends(p)
+			p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "hash"}
+		}, []*corev1.Pod{waits("new", 3)}, []string{"new"}},
 		{"a cordoned node", "a-cordoned", ends, []*corev1.Pod{waits("new", 3)}, []string{"new"}},
 		{"a node that the core removes", "a-drained", ends, []*corev1.Pod{waits("new", 3)}, []string{"new"}},
 		{"a node that AWS takes", "a-taken", ends, []*corev1.Pod{waits("new", 3)}, []string{"new"}},
