@@ -118,6 +118,7 @@ type facts struct {
 
 	listed          bool // the loop got as far as the pending pods
 	pending, toHelp []*corev1.Pod
+	waitForRoom     []*corev1.Pod             // of pods that are ending
 	status          *corestatus.ScaleUpStatus // nil before the scale-up
 	unhelped        unhelped                  // in the place of status.PodsRemainUnschedulable
 	raises          []raise                   // successful scale-ups of status

@@ -523,7 +523,7 @@ func TestPodThatGetsTheRoomOfOneThatIsEnding(t *testing.T) {
 	w.put(old, next)
 	p := w.pod(w.loop(), "next")
 	assert.Truef(t, p.State == decision.PodDelayed && p.Cause.Code == decision.CodeDelay, "pod %+v, want it delayed", p)
-	assert.Contains(t, p.Cause.Message, "the room of a pod that is ending")
+	assert.Contains(t, p.Cause.Message, "it fits once a pod that is ending has gone. A node is launched for it if it is still pending when it is 10s old")
 	w.at = w.at.Add(10 * time.Second)
 	p = w.pod(w.loop(), "next")
 	assert.Truef(t, p.State == decision.PodLaunching, "pod %+v ten seconds later, want a node for it", p)

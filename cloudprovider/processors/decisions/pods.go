@@ -455,7 +455,10 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	case s.toHelp[pod.UID] && s.facts.status != nil && s.facts.status.Result == corestatus.ScaleUpError:
 		return is(decision.PodDelayed, decision.CodeDelay, "", "a launch for other pods failed, and the next loop looks for this pod again")
 	case s.toHelp[pod.UID]:
-		return is(decision.PodDelayed, decision.CodeDelay, "", "others went first, or it may get the room of a pod that is ending. The next loop looks for this pod again")
+		return is(decision.PodDelayed, decision.CodeDelay, "", "the next loop looks for this pod")
+	case slices.ContainsFunc(s.facts.waitForRoom, func(p *corev1.Pod) bool { return p.UID == pod.UID }):
+		return is(decision.PodDelayed, decision.CodeDelay, "", "it fits once a pod that is ending has gone. A node is launched for it if it is still pending when it is %s old",
+			decision.Span(podlist.Patience(pod)))
 	case request != "" && s.Core.ProvisioningRequestEnabled: // the core leaves such pods out
 		look := fmt.Sprintf("kubectl -n %s describe provisioningrequest %s", shellword.Quote(pod.Namespace), shellword.Quote(request))
 		return is(decision.PodIgnored, decision.CodeOther, look,

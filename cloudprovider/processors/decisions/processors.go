@@ -32,7 +32,7 @@ func (p Pending) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) 
 
 func (Pending) CleanUp() {}
 
-// ToHelp sees the pods that need a node. It is the last PodListProcessor of the core but for podlist.Ending.
+// ToHelp sees the pods that need a node. It is the last PodListProcessor of the core.
 type ToHelp struct{ *Collector }
 
 func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
@@ -42,6 +42,9 @@ func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]
 }
 
 func (ToHelp) CleanUp() {}
+
+// WaitForRoom sees the pods that podlist.Ending leaves out.
+func (c *Collector) WaitForRoom(pods []*corev1.Pod) { c.now.waitForRoom = pods }
 
 // ScaleUp sees the end of each scale-up. It is the last ScaleUpStatusProcessor of the core, because others complete the status.
 type ScaleUp struct {

@@ -195,7 +195,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		Volumes: objects.PersistentVolumes().Lister(), Classes: storage.StorageClasses().Lister()}}
 	list := []pods.PodListProcessor{decisions.Pending{Collector: c}, &w.fakes, oneZone,
 		&podlist.FreeRoom{Core: podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), Plan: planned, GroupOf: w.Provider.GroupNames},
-		&w.booked, decisions.ToHelp{Collector: c}, podlist.Ending{Clock: w.loops, Drains: &w.drains}}
+		&w.booked, &podlist.Ending{Clock: w.loops, Drains: &w.drains, Held: c.WaitForRoom}, decisions.ToHelp{Collector: c}}
 	after := []corestatus.ScaleUpStatusProcessor{&status.Zones{Provider: w.Provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: w.loops}}
 	draining := &podlist.Draining{Drains: &w.drains}
 	if w.machine != nil {

@@ -57,6 +57,8 @@ type Config struct {
 	// Removal returns when the core may next remove a node, zero for never. The last loop began at ran, so the moment is later. Nil is
 	// for a core that removes none.
 	Removal func(ran time.Time) time.Time
+	// Held returns when pods are due that the last loop left out for a while, zero for never. It is called as Removal is. Nil leaves out none.
+	Held func(ran time.Time) time.Time
 	// Changed wakes the loop when the state of the cloud changed. Nil never does, and a closed channel never does again.
 	Changed <-chan struct{}
 	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does. It is never closed.
@@ -77,7 +79,7 @@ type Trigger struct {
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
 	if config.Tick {
-		config.Removal, config.Changed, config.Productive, config.Coming = nil, nil, nil, nil
+		config.Removal, config.Held, config.Changed, config.Productive, config.Coming = nil, nil, nil, nil, nil
 	}
 	if config.Coming == nil {
 		config.Coming = func() {}
@@ -153,10 +155,13 @@ func (t *Trigger) next(began, since time.Time) wake {
 		}
 	}
 	next := wake{began.Add(t.config.ScanInterval), ScanInterval}
-	if t.config.Removal == nil {
-		return next
+	if t.config.Held != nil {
+		next = next.or(t.config.Held(t.ran), PodsPending)
 	}
-	return next.or(t.config.Removal(t.ran), NodeUnneeded)
+	if t.config.Removal != nil {
+		next = next.or(t.config.Removal(t.ran), NodeUnneeded)
+	}
+	return next
 }
 
 // changed is the next wake once the changes of nodes and the pods are taken into account. Pods that have come decide alone, because a loop

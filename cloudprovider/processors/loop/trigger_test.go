@@ -445,6 +445,25 @@ func TestNodeThatMayBeRemovedWakesLoop(t *testing.T) {
 	})
 }
 
+func TestHeldPodsWakeLoopWhenTheyHaveWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		until := time.Now().Add(4 * time.Second)
+		config := settings
+		config.Held = func(ran time.Time) time.Time {
+			if until.After(ran) {
+				return until
+			}
+			return time.Time{}
+		}
+		trigger := started(t, config)
+		expect(t, trigger, PodsPending, 4*time.Second)
+		expect(t, trigger, ScanInterval, 10*time.Second)
+
+		config.Tick, until = true, time.Now().Add(4*time.Second)
+		expect(t, started(t, config), ScanInterval, 10*time.Second)
+	})
+}
+
 func TestTwoLoopsFollowAProductiveOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var scaledUp time.Time

@@ -2,6 +2,7 @@ package podlist
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -96,13 +97,35 @@ func (Ahead) CleanUp() {}
 
 // Ending leaves out new pods that fit once pods which are ending have gone from nodes that stay. Otherwise a rollout without a surge launches
 // nodes beside the room that it frees. The core alone waits 30 s for pods with a GPU. Pods that it leaves out were to be helped, so it is
-// the last. No node goes in a loop that counts on such room.
+// behind all others. No node goes in a loop that counts on such room.
 type Ending struct {
 	Clock  clock.PassiveClock
 	Drains drains
+	// Held is called with the pods that a loop leaves out, if there are any.
+	Held func([]*corev1.Pod)
+
+	until time.Time // when the first one of them has waited for long enough
 }
 
-func (e Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+// Patience is the age at which a pod waits no longer for the room of pods that are ending.
+func Patience(pod *corev1.Pod) time.Duration {
+	if nodetemplate.HasAccelerator(podutils.PodRequests(pod)) {
+		return 30 * time.Second
+	}
+	return 10 * time.Second
+}
+
+// Next returns when a pod that the last loop left out has waited for long enough. It is zero for never, and if the loop that began at ran
+// did not get here. It belongs to the goroutine of the loops.
+func (e *Ending) Next(ran time.Time) time.Time {
+	if e.until.After(ran) {
+		return e.until
+	}
+	return time.Time{}
+}
+
+func (e *Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	e.until = time.Time{}
 	if len(pending) == 0 {
 		return pending, nil
 	}
@@ -122,11 +145,7 @@ func (e Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod
 		return pending, nil
 	}
 	young := slices.DeleteFunc(slices.Clone(pending), func(p *corev1.Pod) bool {
-		patience := 10 * time.Second
-		if nodetemplate.HasAccelerator(podutils.PodRequests(p)) {
-			patience = 30 * time.Second
-		}
-		return e.Clock.Since(p.CreationTimestamp.Time) >= patience || !loop.Unplaced(p) || IsFake(p) ||
+		return e.Clock.Since(p.CreationTimestamp.Time) >= Patience(p) || !loop.Unplaced(p) || IsFake(p) ||
 			RequestOf(p) != "" // a request is for all of its pods or none
 	})
 	if len(young) == 0 {
@@ -146,15 +165,23 @@ func (e Ending) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod
 		klog.ErrorS(err, "Could not look which pods get the room of pods that are ending, so nodes may be launched beside it")
 		return pending, nil
 	}
-	if len(placed) > 0 {
-		klog.V(1).InfoS("New pods wait for the room of pods that are ending", "pods", len(placed))
-		ctx.ProcessorCallbacks.DisableScaleDownForLoop()
+	if len(placed) == 0 {
+		return pending, nil
 	}
+	klog.V(1).InfoS("New pods wait for the room of pods that are ending", "pods", len(placed))
+	ctx.ProcessorCallbacks.DisableScaleDownForLoop()
+	held := slices.Collect(maps.Keys(placed))
+	for _, p := range held {
+		if ends := p.CreationTimestamp.Add(Patience(p)); e.until.IsZero() || ends.Before(e.until) {
+			e.until = ends
+		}
+	}
+	e.Held(held)
 	return slices.DeleteFunc(slices.Clone(pending), func(p *corev1.Pod) bool { return placed[p] != "" }), nil
 }
 
 // ends reports whether the pod is ending soon. Kubelet needs a moment to report the end.
-func (e Ending) ends(p *corev1.Pod) bool {
+func (e *Ending) ends(p *corev1.Pod) bool {
 	if p.DeletionTimestamp == nil {
 		return false
 	}
@@ -167,7 +194,7 @@ func leaves(node *corev1.Node) bool {
 	return shut(node) || taints.HasTaint(node, interruption.Taint) || taints.HasTaint(node, move.Taint)
 }
 
-func (Ending) CleanUp() {}
+func (*Ending) CleanUp() {}
 
 // Allowed leaves out pending pods of schedulers that it lacks (--allowed-scheduler-names). The core would leave out their running pods, too,
 // so full nodes would look empty.

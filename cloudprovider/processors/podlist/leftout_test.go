@@ -171,8 +171,18 @@ func TestPodsThatFitOnceOthersHaveEndedLaunchNoNodeForAWhile(t *testing.T) {
 			before := podsOn(t, ctx.ClusterSnapshot)
 			loop := callbacks.NewTestProcessorCallbacks()
 			ctx.ProcessorCallbacks = loop
-			got, err := Ending{Clock: clocktesting.NewFakePassiveClock(now), Drains: &handler{draining: []string{"a-draining"}}}.Process(ctx, tt.pending)
+			var held []*corev1.Pod
+			e := &Ending{Clock: clocktesting.NewFakePassiveClock(now), Drains: &handler{draining: []string{"a-draining"}},
+				Held: func(pods []*corev1.Pod) { held = pods }}
+			got, err := e.Process(ctx, tt.pending)
 			require.NoError(t, err)
+			assert.ElementsMatch(t, tt.pending, append(held, got...), "pods held and launched for")
+			var due time.Time
+			if len(held) > 0 {
+				due = held[0].CreationTimestamp.Add(Patience(held[0]))
+			}
+			assert.Equal(t, due, e.Next(now), "when the next loop is due")
+			assert.Zero(t, e.Next(due), "after a loop that did not get to the pods")
 			var names []string
 			for _, p := range got {
 				names = append(names, p.Name)

@@ -53,6 +53,7 @@ type parts struct {
 type wired struct {
 	unhelped *status.Unhelped // publishes the causes of the last loop
 	unneeded *scaledown.UnneededTimes
+	ending   *podlist.Ending
 	ignored  cache.ResourceEventHandler // of the annotations of pods and nodes
 	requests *scaledown.Requests        // publishes why nodes stay that were asked to go
 	status   *status.Writer             // nil if it is off
@@ -90,7 +91,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 			c.Guard, p.decisions.Consolidation = oneZone, c.Found
 		}
 	}
-	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Unhelped{
+	ending := &podlist.Ending{Clock: clock.RealClock{}, Drains: with.draining.Drains, Held: p.decisions.WaitForRoom}
+	made := wired{buffers: buffers.Buffers, ending: ending, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Unhelped{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,
 		Report:   p.decisions.Record.Report,
@@ -110,7 +112,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = loopstart.NewObserversList(append(requests.loopStart, scaleUp))
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
-	core.PodListProcessor = pods.NewCombinedPodListProcessor(p.podList(with, oneZone))
+	core.PodListProcessor = pods.NewCombinedPodListProcessor(p.podList(with, oneZone, made.ending))
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
@@ -155,7 +157,7 @@ func (with parts) replaces() bool { return with.moves != nil && len(with.moves.M
 // The pods of a ProvisioningRequest come behind the core's own processor, which would drop pods that fit on existing nodes. They
 // pass the guard of oneZone there: a group of several zones cannot promise a zone to them either, and a request is for all
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
-func (p *Process) podList(with parts, oneZone *podlist.OneZone) []pods.PodListProcessor {
+func (p *Process) podList(with parts, oneZone *podlist.OneZone, ending *podlist.Ending) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.features.buffers, with.features.requests
 	var allowed, requestsGuard, waitForLeader pods.PodListProcessor
 	if schedulers := p.core.AllowedSchedulers; len(schedulers) > 0 {
@@ -188,8 +190,8 @@ func (p *Process) podList(with parts, oneZone *podlist.OneZone) []pods.PodListPr
 		injection.limit,
 		waitForLeader,
 		podlist.Ahead{Clock: clock.RealClock{}},
+		ending,
 		decisions.ToHelp{Collector: p.decisions},
-		podlist.Ending{Clock: clock.RealClock{}, Drains: with.draining.Drains},
 	)
 }
 

@@ -337,7 +337,7 @@ func TestOnlyPendingPodsOfOtherSchedulersAreLeftOut(t *testing.T) {
 		ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(nil), nil, nil, nil, jobs, rs, sets)}}
 	with := parts{assembly: &assembly{cloud: &cloud{provider: &aws.Provider{}}}, draining: &podlist.Draining{}}
 	with.injection = newInjection(p.core)
-	for _, processor := range p.podList(with, &podlist.OneZone{}) {
+	for _, processor := range p.podList(with, &podlist.OneZone{}, &podlist.Ending{}) {
 		if _, allowed := processor.(podlist.Allowed); allowed || processor == with.injection.pods {
 			pending, err = processor.Process(ctx, pending)
 			require.NoError(t, err)
@@ -366,7 +366,8 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	with := parts{assembly: &assembly{cloud: &cloud{provider: w.Provider}}, draining: &podlist.Draining{}}
 	with.features.requests.injector = adding{pod}
 	p := &Process{decisions: decisions.New(decisions.Config{Provider: w.Provider})}
-	list := p.podList(with, &podlist.OneZone{Provider: w.Provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}})
+	list := p.podList(with, &podlist.OneZone{Provider: w.Provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}},
+		&podlist.Ending{})
 	var pending []*corev1.Pod
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
