@@ -72,10 +72,10 @@ func (r *reader) bottlerocketFacts() Facts {
 	if value, ok := r.settings["max-pods"]; ok {
 		s.maxPods("max-pods", fmt.Sprint(value))
 	}
-	s.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
-	s.reserve(&f.SystemReserved, "system-reserved", setting("system-reserved"))
+	s.keep(&f.KubeReserved, "kube-reserved", setting("kube-reserved"), reserved)
+	s.keep(&f.SystemReserved, "system-reserved", setting("system-reserved"), reserved)
 	s.reserveCPUs(at[string](r.settings, "reserved-cpus"))
-	s.evict("eviction-hard", setting("eviction-hard"))
+	s.keep(&f.EvictionHard, "eviction-hard", setting("eviction-hard"), threshold)
 	return f
 }
 

@@ -185,7 +185,8 @@ func TestBottlerocketOnLocalDisks(t *testing.T) {
 // The image writes reserved-cpus to kubelet's reservedSystemCPUs.
 func TestBottlerocketReservesCPUs(t *testing.T) {
 	f, problems := Parse("[settings.kubernetes]\nreserved-cpus = '0-3'\n[settings.kubernetes.kube-reserved]\ncpu = '100m'\n", "")
-	got := []int64{f.SystemReserved.Resources.Cpu().MilliValue(), f.KubeReserved.Resources.Cpu().MilliValue()}
+	system, kube := f.SystemReserved.Amounts["cpu"].Quantity, f.KubeReserved.Amounts["cpu"].Quantity
+	got := []int64{system.MilliValue(), kube.MilliValue()}
 	assert.Equal(t, []int64{4000, 0}, got, "CPUs of both reservations")
 	assert.Empty(t, problems)
 }
