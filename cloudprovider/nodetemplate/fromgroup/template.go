@@ -140,7 +140,7 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 	if facts.Form != "" {
 		in.UserData, in.InstanceStore, in.Mirrored = &facts.UserData, facts.InstanceStore, facts.Mirrored
 		if family == "" {
-			in.AMIFamily = facts.AMIFamily
+			in.AMIFamily = facts.AMIFamily()
 		}
 	}
 	return problems

@@ -63,8 +63,7 @@ func bindsKubelet(commands []any) bool {
 
 // bottlerocketFacts evaluates settings.kubernetes. Settings that are not named stay as the image has them.
 func (r *reader) bottlerocketFacts() Facts {
-	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: at[string](r.settings, "cluster-name")}
-	f.Form, f.InstanceStore = FormBottlerocket, r.bottlerocketDisks
+	f := Facts{ClusterName: at[string](r.settings, "cluster-name"), InstanceStore: r.bottlerocketDisks}
 	setting := func(key string) []pair { return sortedPairs(at[object](r.settings, key)) }
 	s := r.settingsOf(&f)
 	s.labels("node-labels", setting("node-labels"))

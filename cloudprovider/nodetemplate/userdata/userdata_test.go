@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 func describe(f Facts, problems []nodetemplate.Problem) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("form %q, family %q, cluster %q", f.Form, f.AMIFamily, show(f.ClusterName))
+	line("form %q, family %q, cluster %q", f.Form, f.AMIFamily(), show(f.ClusterName))
 	for _, key := range slices.Sorted(maps.Keys(f.Labels)) {
 		line("label %s=%s", key, f.Labels[key])
 	}
