@@ -16,7 +16,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
 
@@ -40,7 +39,6 @@ import (
 //   - A node of the present launch template version comes before nodes of earlier ones. A copy of one of these has the labels that the
 //     template declares.
 //   - It has the pods of today's DaemonSets. The copied node may have others.
-//   - A template of Linux assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
@@ -86,7 +84,6 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !nodemeta.Template.On(info.Node()) && showsGPUs(info.Node())
-			info = withOneProxy(info)
 			promise(info, nodes, t)
 			limit(info, t, v.Catalogue())
 			if shared != nil {
@@ -133,22 +130,6 @@ func (n *Provider) copyable(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 		}
 		return true
 	})
-}
-
-// withOneProxy returns the NodeInfo of a template without the kube-proxy that the template assumes if the core has put the pod of its
-// DaemonSet on the node, too.
-func withOneProxy(info *framework.NodeInfo) *framework.NodeInfo {
-	if !nodemeta.Template.On(info.Node()) || !slices.ContainsFunc(info.Pods(), runsProxy) {
-		return info
-	}
-	pods := slices.DeleteFunc(info.Pods(), func(pod *framework.PodInfo) bool { return podutils.IsMirrorPod(pod.Pod) })
-	return framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...)
-}
-
-// runsProxy reports whether the pod is kube-proxy and of a DaemonSet.
-func runsProxy(pod *framework.PodInfo) bool {
-	owner := metav1.GetControllerOfNoCopy(pod)
-	return owner != nil && owner.Kind == "DaemonSet" && owner.Name == "kube-proxy" && pod.Namespace == metav1.NamespaceSystem
 }
 
 // promise gives a node all of its devices, though some may be unhealthy (kubelet counts these in the capacity alone), and the template's

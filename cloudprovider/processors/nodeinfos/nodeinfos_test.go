@@ -22,6 +22,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/kubernetes/fake"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -91,7 +93,10 @@ func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
 
 // EKS runs kube-proxy as a DaemonSet, kops as a static pod.
 func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
+	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	w := awsworld.NewAWS(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)).RestartedWith(func(_ *asg.Options, p *aws.Options) {
+		p.DaemonSets = appslisters.NewDaemonSetLister(indexer)
+	})
 	daemon := func(name, cpu string) *appsv1.DaemonSet {
 		return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: name, UID: types.UID(name)},
 			Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{
@@ -107,6 +112,9 @@ func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
 		{name: "kube-proxy as a DaemonSet", daemons: []*appsv1.DaemonSet{daemon("agent", "30m"), daemon("kube-proxy", "70m")}, want: 100},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			for _, ds := range tt.daemons {
+				require.NoError(t, indexer.Add(ds))
+			}
 			got := process(w, newProvider(w), tt.daemons)
 			assert.Equal(t, tt.want, got["web"].GetRequested().GetMilliCPU(), "thousandths of a CPU that are taken on the next node")
 		})
