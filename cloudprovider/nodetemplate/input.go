@@ -12,7 +12,7 @@ type Input struct {
 	Group string            // name of the Auto Scaling group
 	Tags  map[string]string // all its tags
 
-	Region string   // "" takes the region from the first zone's name
+	Region string   // "" where it is not known
 	Zones  []string // availability zones the group may launch in, in AWS's order
 
 	// PinnedZone is the zone that the caller guarantees for every instance, or "". The template promises it, whatever was declared.

@@ -19,6 +19,9 @@ const LabelEBSZone = "topology.ebs.csi.aws.com/zone"
 // NameLabels are the node labels that hold the zone's name.
 var NameLabels = []string{corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone, LabelEBSZone}
 
+// Labels are all node labels that hold the zone.
+var Labels = append([]string{LabelZoneID}, NameLabels...)
+
 // Need is the one zone that a pod has to run in.
 type Need struct {
 	Zone string // its name, or its identifier where the name is not known
@@ -86,7 +89,7 @@ func Refuses(pod *corev1.Pod, labelOf func(key string, asked ...string) (value s
 
 // DependsOnPods reports whether it may depend on other pods in which zones the pod can run.
 func DependsOnPods(pod *corev1.Pod) bool {
-	zonal := func(key string) bool { return key == LabelZoneID || slices.Contains(NameLabels, key) }
+	zonal := func(key string) bool { return slices.Contains(Labels, key) }
 	a := ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
 	terms := slices.Concat(ptr.Deref(a.PodAffinity, corev1.PodAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution,
 		ptr.Deref(a.PodAntiAffinity, corev1.PodAntiAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution)
@@ -98,7 +101,7 @@ func DependsOnPods(pod *corev1.Pod) bool {
 
 func ofPod(pod *corev1.Pod) []Constraint {
 	var constraints []Constraint
-	for _, key := range append([]string{LabelZoneID}, NameLabels...) {
+	for _, key := range Labels {
 		if value, ok := pod.Spec.NodeSelector[key]; ok {
 			constraints = append(constraints, Constraint{Said: fmt.Sprintf("nodeSelector %s", key), Terms: in(key, value)})
 		}
