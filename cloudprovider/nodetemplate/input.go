@@ -67,12 +67,12 @@ const (
 
 // Nodegroup holds what EKS reports about a managed node group.
 type Nodegroup struct {
-	Cluster, Name string
-	Labels        map[string]string
-	Taints        []NodegroupTaint
-	Tags          map[string]string // only the resources tags matter
-	CapacityType  string            // "ON_DEMAND", "SPOT" or "CAPACITY_BLOCK", as EKS spells it
-	AMIType       string            // "AL2023_x86_64_STANDARD", "CUSTOM", …
+	Name         string
+	Labels       map[string]string
+	Taints       []NodegroupTaint
+	Tags         map[string]string // only the resources tags matter
+	CapacityType string            // "ON_DEMAND", "SPOT" or "CAPACITY_BLOCK", as EKS spells it
+	AMIType      string            // "AL2023_x86_64_STANDARD", "CUSTOM", …
 }
 
 // NodegroupTaint is a taint as EKS spells it. The value may be empty.

@@ -113,7 +113,7 @@ func (s settings) applyFlag(flag, value string, first bool) {
 	case "--max-pods":
 		s.maxPods(flag, value)
 	case "--pods-per-core":
-		s.podsPerCore(flag, value)
+		s.pods(&s.PodsPerCore, flag, value, 0)
 	case "--reserved-cpus":
 		*s.reservedCPUs = value
 	case "--kube-reserved":
@@ -239,26 +239,21 @@ func (s settings) taint(what string, taint corev1.Taint) {
 const mostPods = 10_000 // far above the pods of any node
 
 func (s settings) maxPods(what, value string) {
-	if s.unresolvedIn(what, "", value) {
+	if hasUnresolved(value) {
 		s.MaxPods, s.IgnoreAddresses = 0, false // some number is set: the image's is safer than kubelet's default
-		return
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(value))
-	if err != nil || n < 1 || n > mostPods {
-		s.problem(what, value, nodetemplate.ReasonKubeletSetting, "a number of pods, 1 to 10000")
-		return
-	}
-	s.MaxPods = n
+	s.pods(&s.MaxPods, what, value, 1)
 }
 
-func (s settings) podsPerCore(what, value string) {
+// pods reads a number of pods, which is at least as large as least.
+func (s settings) pods(to *int, what, value string, least int) {
 	n, err := strconv.Atoi(strings.TrimSpace(value))
 	switch {
 	case s.unresolvedIn(what, "", value):
-	case err != nil || n < 0 || n > mostPods:
-		s.problem(what, value, nodetemplate.ReasonKubeletSetting, "a number of pods, 0 to 10000")
+	case err != nil || n < least || n > mostPods:
+		s.problem(what, value, nodetemplate.ReasonKubeletSetting, fmt.Sprintf("a number of pods, %d to %d", least, mostPods))
 	default:
-		s.PodsPerCore = n
+		*to = n
 	}
 }
 
@@ -386,7 +381,7 @@ func (s settings) applyConfig(config map[string]any) {
 		s.maxPods("kubelet maxPods", value)
 	}
 	if value, ok := config["podsPerCore"].(string); ok {
-		s.podsPerCore("kubelet podsPerCore", value)
+		s.pods(&s.PodsPerCore, "kubelet podsPerCore", value, 0)
 	}
 	*s.reservedCPUs = cmp.Or(at[string](config, "reservedSystemCPUs"), *s.reservedCPUs)
 	s.keep(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(at[object](config, "kubeReserved")), reserved)
