@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -74,6 +75,12 @@ func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 	})
 	return nodetemplate.CNI{PrefixDelegation: isOn("ENABLE_PREFIX_DELEGATION"), CustomNetworking: isOn("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"),
 		PodInterfaces: isOn("ENABLE_POD_ENI"), Other: other}
+}
+
+// hasStaticProxy reports whether nodes may have kube-proxy as a static pod, as in kOps' clusters. EKS has a DaemonSet in its place.
+func hasStaticProxy(daemonSets appslisters.DaemonSetLister) bool {
+	_, err := daemonSets.DaemonSets(metav1.NamespaceSystem).Get("kube-proxy")
+	return err != nil
 }
 
 // cniEnvironment returns the variables of the VPC CNI's container, nil without a VPC CNI. The last one of a name counts, as there.

@@ -83,7 +83,7 @@ func (v *View) Former(node *corev1.Node) bool {
 func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
 	t, g := cmp.Or(v.templates[id], v.unserved[id]), v.groups[id]
 	if t == nil {
-		return nodeInfo(nil)
+		return nodeInfo(nil, true)
 	}
 	if made, known := v.declared.Load(id); known {
 		return made.(*framework.NodeInfo), nil
@@ -91,7 +91,7 @@ func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
 	if t.Seen.Learnt != nil && g != nil {
 		t = fromgroup.Seen{CNI: t.Seen.CNI}.Build(nil, g, v.region, v.catalogue)
 	}
-	info, err := nodeInfo(t)
+	info, err := nodeInfo(t, true)
 	if err == nil {
 		v.declared.Store(id, info)
 	}

@@ -282,18 +282,19 @@ func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 }
 
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
-	return nodeInfo(n.provider.view.Load().templates[n.id])
+	return nodeInfo(n.provider.view.Load().templates[n.id], hasStaticProxy(n.provider.network))
 }
 
-// nodeInfo returns a new NodeInfo of the template, or cloudprovider.ErrNotImplemented where the group cannot be simulated.
-func nodeInfo(t *fromgroup.Template) (*framework.NodeInfo, error) {
+// nodeInfo returns a new NodeInfo of the template, or cloudprovider.ErrNotImplemented where the group cannot be simulated. The core adds
+// the pods of DaemonSets.
+func nodeInfo(t *fromgroup.Template, staticProxy bool) (*framework.NodeInfo, error) {
 	if t == nil || !t.Known() {
 		// The core passes over a group with this error in silence. The group's problem has been reported.
 		return nil, cloudprovider.ErrNotImplemented
 	}
 	node := t.Node(fmt.Sprintf("template-of-%s", t.Group))
 	nodemeta.Template.Mark(node)
-	if node.Status.NodeInfo.OperatingSystem == "windows" { // whose kube-proxy is a service
+	if !staticProxy || node.Status.NodeInfo.OperatingSystem == "windows" { // whose kube-proxy is a service
 		return framework.NewNodeInfo(node, nil), nil
 	}
 	return framework.NewNodeInfo(node, nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(t.Group), nil)), nil

@@ -12,7 +12,7 @@ type Input struct {
 	Group string            // name of the Auto Scaling group
 	Tags  map[string]string // all its tags
 
-	Region string   // "" takes the region from the first zone's name
+	Region string   // "" where it is not known
 	Zones  []string // availability zones the group may launch in, in AWS's order
 
 	// PinnedZone is the zone that the caller guarantees for every instance, or "". The template promises it, whatever was declared.
@@ -67,12 +67,12 @@ const (
 
 // Nodegroup holds what EKS reports about a managed node group.
 type Nodegroup struct {
-	Cluster, Name string
-	Labels        map[string]string
-	Taints        []NodegroupTaint
-	Tags          map[string]string // only the resources tags matter
-	CapacityType  string            // "ON_DEMAND", "SPOT" or "CAPACITY_BLOCK", as EKS spells it
-	AMIType       string            // "AL2023_x86_64_STANDARD", "CUSTOM", …
+	Name         string
+	Labels       map[string]string
+	Taints       []NodegroupTaint
+	Tags         map[string]string // only the resources tags matter
+	CapacityType string            // "ON_DEMAND", "SPOT" or "CAPACITY_BLOCK", as EKS spells it
+	AMIType      string            // "AL2023_x86_64_STANDARD", "CUSTOM", …
 }
 
 // NodegroupTaint is a taint as EKS spells it. The value may be empty.
@@ -98,64 +98,40 @@ type UserData struct {
 	// another number.
 	PodsExpression PodsExpression
 
-	KubeReserved   Reservation
-	SystemReserved Reservation
-	EvictionHard   Thresholds
+	KubeReserved, SystemReserved, EvictionHard Reservation
 }
 
-// Reservation is the CPU, memory and ephemeral storage that kubelet is configured to keep from pods.
+// Reservation holds the amounts that kubelet is configured to keep from pods: CPU, memory and ephemeral storage by the names of the
+// resources, or the free amounts below which it evicts pods by signal, such as "memory.available".
 type Reservation struct {
-	Resources corev1.ResourceList
-	// Whole means that this replaces the image's own reservation. Otherwise the image's amounts stay for resources that are not named.
+	Amounts map[corev1.ResourceName]Amount
+	// Whole means that this replaces the image's own amounts. Otherwise these stay where a name is missing.
 	Whole  bool
 	Others []Reservation // of other launch templates or branches: the largest counts
 }
 
-// of returns the reserved amount of a resource. usual is the image's own.
-func (r Reservation) of(name corev1.ResourceName, usual int64) int64 {
-	q, ok := r.Resources[name]
-	amount := usual
-	switch {
-	case ok && name == corev1.ResourceCPU:
-		amount = q.MilliValue()
-	case ok:
-		amount = q.Value()
-	case r.Whole:
-		amount = 0
-	}
-	for _, other := range r.Others {
-		amount = max(amount, other.of(name, usual))
-	}
-	return amount
-}
-
-// Thresholds are the free amounts below which kubelet evicts pods, by signal such as "memory.available".
-type Thresholds struct {
-	Signals map[string]Threshold
-	Whole   bool         // as in Reservation
-	Others  []Thresholds // of other launch templates or branches: the largest counts
-}
-
-// Threshold is an amount, or a ratio of the capacity where Ratio is above zero.
-type Threshold struct {
+// Amount is a quantity, or a ratio of the capacity where Ratio is above zero.
+type Amount struct {
 	Quantity resource.Quantity
 	Ratio    float64 // 0 to 1
 }
 
-// of returns the threshold in bytes. usual is the image's own.
-func (t Thresholds) of(signal string, capacity, usual int64) int64 {
-	threshold, ok := t.Signals[signal]
-	bytes := usual
+// of returns the amount kept under a name, CPU in millicores and all else in bytes. usual is the image's own.
+func (r Reservation) of(name corev1.ResourceName, capacity, usual int64) int64 {
+	kept, ok := r.Amounts[name]
+	amount := usual
 	switch {
-	case ok && threshold.Ratio > 0:
-		bytes = int64(float64(capacity) * float64(float32(threshold.Ratio)))
+	case ok && kept.Ratio > 0:
+		amount = int64(float64(capacity) * float64(float32(kept.Ratio)))
+	case ok && name == corev1.ResourceCPU:
+		amount = kept.Quantity.MilliValue()
 	case ok:
-		bytes = threshold.Quantity.Value()
-	case t.Whole:
-		bytes = 0
+		amount = kept.Quantity.Value()
+	case r.Whole:
+		amount = 0
 	}
-	for _, other := range t.Others {
-		bytes = max(bytes, other.of(signal, capacity, usual))
+	for _, other := range r.Others {
+		amount = max(amount, other.of(name, capacity, usual))
 	}
-	return bytes
+	return amount
 }

@@ -3,19 +3,17 @@ package nodetemplate
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// Labels that nodes on EKS carry beside the labels of Kubernetes.
+// Labels of the nodes of EKS managed node groups.
 const (
-	labelEBSZone      = "topology.ebs.csi.aws.com/zone"
-	labelZoneID       = "topology.k8s.aws/zone-id"
 	labelNodegroup    = "eks.amazonaws.com/nodegroup"
 	labelCapacityType = "eks.amazonaws.com/capacityType"
 )
@@ -28,17 +26,15 @@ var followers = map[string]string{
 	corev1.LabelInstanceType:            corev1.LabelInstanceTypeStable,
 	corev1.LabelFailureDomainBetaRegion: corev1.LabelTopologyRegion,
 	corev1.LabelFailureDomainBetaZone:   corev1.LabelTopologyZone,
-	labelEBSZone:                        corev1.LabelTopologyZone,
+	podzone.LabelEBSZone:                corev1.LabelTopologyZone,
 }
-
-var zoneLabels = []string{corev1.LabelTopologyZone, labelZoneID, corev1.LabelFailureDomainBetaZone, labelEBSZone}
 
 // addLabels takes the weakest source first, so that each stronger one overrides it. Nothing overrides a pinned zone.
 func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.Labels, t.Assumed = map[string]string{}, map[string]string{}
 	t.addTypeLabels(in)
-	if region := in.region(); region != "" {
-		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
+	if in.Region != "" {
+		t.promise(corev1.LabelTopologyRegion, in.Region, Source{Kind: SourceGroup, Detail: "region"})
 	}
 	t.addZone(in)
 	learnt, userData := cmp.Or(in.Learnt, &Learnt{}), cmp.Or(in.UserData, &UserData{})
@@ -132,17 +128,6 @@ func (t *Template) addTypeLabels(in *Input) {
 	}
 }
 
-// regionOfZone matches the region at the beginning of a zone's name. Local and Wavelength Zones carry more than one letter
-// after it: us-west-2-lax-1a, us-east-1-wl1-bos-wlz-1.
-var regionOfZone = regexp.MustCompile(`^[a-z]+(?:-[a-z]+)+-[0-9]+`)
-
-func (in *Input) region() string {
-	if in.Region != "" || len(in.Zones) == 0 {
-		return in.Region
-	}
-	return regionOfZone.FindString(slices.Min(in.Zones))
-}
-
 // zone returns the zone the template stands for, and whether every node of the group will be in it. Among several it is AWS's first, as in the stock
 // provider's template: a pod that fits there wakes the group.
 func (in *Input) zone() (name string, promised bool) {
@@ -163,7 +148,7 @@ func (t *Template) pinZone(in *Input) []Problem {
 		return nil
 	}
 	var problems []Problem
-	for _, key := range zoneLabels {
+	for _, key := range podzone.Labels {
 		value, source := t.Labels[key], t.Sources.Labels[key]
 		if source.Declared() && value != zone {
 			// It does not name the pinned zone, so that it is the same for each of them.
@@ -216,7 +201,7 @@ var sure = map[SourceKind]string{SourceNodegroup: "EKS node group", SourceUserDa
 func (t *Template) addTagLabels(in *Input, d Declared) (problems []Problem) {
 	for _, key := range slices.Sorted(maps.Keys(d.Labels)) {
 		value := d.Labels[key]
-		by, pinned := sure[t.Sources.Labels[key].Kind], in.PinnedZone != "" && slices.Contains(zoneLabels, key) // pinZone reports these
+		by, pinned := sure[t.Sources.Labels[key].Kind], in.PinnedZone != "" && slices.Contains(podzone.Labels, key) // pinZone reports these
 		if old, ok := t.Labels[key]; ok && old != value && by != "" && !pinned && cmp.Or(in.Learnt, &Learnt{}).labels[key] != value {
 			problems = append(problems, Problem{Group: in.Group, Key: labelPrefix + key, Value: value, Reason: ReasonConflict, Used: true,
 				Expected: "the value that the " + by + " gives its nodes, " + quote(old, maxShownValue)})

@@ -22,16 +22,13 @@ func TestZoneIsPromisedOnlyWhereItIsCertain(t *testing.T) {
 		region            string
 	}{
 		{name: "none known"},
-		{name: "one", in: Input{Zones: []string{"us-east-1b"}}, promised: "us-east-1b", region: "us-east-1"},
-		{name: "one, twice", in: Input{Zones: []string{"us-east-1b", "us-east-1b"}}, promised: "us-east-1b", region: "us-east-1"},
-		{name: "three, AWS's first", in: Input{Zones: []string{"us-east-1c", "us-east-1a", "us-east-1b"}}, assumed: "us-east-1c", region: "us-east-1"},
-		{name: "three, pinned", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, PinnedZone: "us-east-1c"}, promised: "us-east-1c", region: "us-east-1"},
-		{name: "Local Zone", in: Input{Zones: []string{"us-west-2-lax-1a"}}, promised: "us-west-2-lax-1a", region: "us-west-2"},
-		{name: "GovCloud", in: Input{Zones: []string{"us-gov-west-1a"}}, promised: "us-gov-west-1a", region: "us-gov-west-1"},
-		{name: "European sovereign cloud", in: Input{Zones: []string{"eusc-de-east-1a"}}, promised: "eusc-de-east-1a", region: "eusc-de-east-1"},
+		{name: "one", in: Input{Zones: []string{"us-east-1b"}}, promised: "us-east-1b"},
+		{name: "one, twice", in: Input{Zones: []string{"us-east-1b", "us-east-1b"}}, promised: "us-east-1b"},
+		{name: "three, AWS's first", in: Input{Zones: []string{"us-east-1c", "us-east-1a", "us-east-1b"}}, assumed: "us-east-1c"},
+		{name: "three, pinned", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, PinnedZone: "us-east-1c"}, promised: "us-east-1c"},
 		{name: "region given", in: Input{Region: "cn-north-1", Zones: []string{"odd"}}, promised: "odd", region: "cn-north-1"},
 		{name: "a tag tells", in: Input{Zones: []string{"us-east-1a", "us-east-1b"}, Tags: map[string]string{labelPrefix + "topology.kubernetes.io/zone": "us-east-1b"}},
-			promised: "us-east-1b", region: "us-east-1"},
+			promised: "us-east-1b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			template, _ := building(t, tt.in, "m5.large")

@@ -127,7 +127,7 @@ func TestANodeOfWindows(t *testing.T) {
 	}{
 		{name: "by its image", in: Input{AMIFamily: Windows}},
 		{name: "whose owner reserves memory for the system", in: Input{AMIFamily: Windows,
-			UserData: &UserData{SystemReserved: Reservation{Resources: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}}}}},
+			UserData: &UserData{SystemReserved: Reservation{Amounts: map[corev1.ResourceName]Amount{corev1.ResourceMemory: {Quantity: resource.MustParse("2Gi")}}}}}},
 		{name: "by the EKS node group", in: Input{Nodegroup: &Nodegroup{AMIType: "WINDOWS_CORE_2022_x86_64"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
 // Observed holds the facts of one node. It is immutable and shares nothing with the node.
@@ -199,7 +200,7 @@ func lasting(key, value string, own []string) bool {
 // ownWords returns, in lower case, the words that distinguish a node from others of its group.
 func ownWords(node *corev1.Node, instanceType string) []string {
 	words := []string{node.Name, instanceType, string(node.UID), node.Status.NodeInfo.MachineID, node.Labels[corev1.LabelHostname],
-		node.Labels[corev1.LabelTopologyZone], node.Labels[labelZoneID]}
+		node.Labels[corev1.LabelTopologyZone], node.Labels[podzone.LabelZoneID]}
 	if at := strings.LastIndexByte(node.Spec.ProviderID, '/'); at >= 0 {
 		words = append(words, node.Spec.ProviderID[at+1:])
 	}

@@ -49,10 +49,11 @@ type amounts struct {
 // unreserved computes the part of capacity left for pods as the node does itself.
 func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) amounts {
 	ud := cmp.Or(in.UserData, &UserData{})
+	const noShare = 0 // kubelet takes ratios of the capacity for eviction alone
 	reserved := func(name corev1.ResourceName, usual int64) int64 {
-		return ud.KubeReserved.of(name, usual) + ud.SystemReserved.of(name, 0)
+		return ud.KubeReserved.of(name, noShare, usual) + ud.SystemReserved.of(name, noShare, 0)
 	}
-	usualMemory := max(0, windowsReservedMemory-ud.SystemReserved.of(corev1.ResourceMemory, 0)) // owners may reserve it in either way
+	usualMemory := max(0, windowsReservedMemory-ud.SystemReserved.of(corev1.ResourceMemory, noShare, 0)) // owners may reserve it in either way
 	if in.Family() != Windows {
 		usualMemory = kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, capacity.pods)
 	}

@@ -168,8 +168,8 @@ func TestDiskIsTheVolumeOrTheLocalDisks(t *testing.T) {
 
 // An m5.large keeps 70m CPU, 574Mi and 1Gi of disk for kubelet, and evicts below 100Mi and a tenth of the disk.
 func TestUserDataSetsReservations(t *testing.T) {
-	list := func(name corev1.ResourceName, q string) corev1.ResourceList {
-		return corev1.ResourceList{name: resource.MustParse(q)}
+	list := func(name corev1.ResourceName, q string) map[corev1.ResourceName]Amount {
+		return map[corev1.ResourceName]Amount{name: {Quantity: resource.MustParse(q)}}
 	}
 	base, _ := Build(Input{Group: "g", AMIFamily: AL2023, Members: members(t, "m5.large")})
 	memory, disk := base.Capacity.Memory().Value(), base.Capacity.StorageEphemeral().Value()
@@ -180,14 +180,14 @@ func TestUserDataSetsReservations(t *testing.T) {
 		want map[string]int64 // what differs from the usual
 	}{
 		{name: "nothing"},
-		{name: "kube-reserved of one resource", data: UserData{KubeReserved: Reservation{Resources: list("memory", "1Gi")}}, want: map[string]int64{"memory": memory - gib - 100*mib}},
-		{name: "kube-reserved as a whole", data: UserData{KubeReserved: Reservation{Resources: list("cpu", "100m"), Whole: true}},
+		{name: "kube-reserved of one resource", data: UserData{KubeReserved: Reservation{Amounts: list("memory", "1Gi")}}, want: map[string]int64{"memory": memory - gib - 100*mib}},
+		{name: "kube-reserved as a whole", data: UserData{KubeReserved: Reservation{Amounts: list("cpu", "100m"), Whole: true}},
 			want: map[string]int64{"cpu": 1900, "memory": memory - 100*mib, "disk": disk - int64(float64(disk)*evictionDiskRatio)}},
-		{name: "system-reserved adds", data: UserData{SystemReserved: Reservation{Resources: list("cpu", "0.2"), Whole: true}}, want: map[string]int64{"cpu": 1730}},
-		{name: "eviction by amount", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Quantity: resource.MustParse("500Mi")}}}}, want: map[string]int64{"memory": memory - 1074*mib}},
-		{name: "eviction by ratio, as a whole", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Ratio: 0.5}}, Whole: true}},
+		{name: "system-reserved adds", data: UserData{SystemReserved: Reservation{Amounts: list("cpu", "0.2"), Whole: true}}, want: map[string]int64{"cpu": 1730}},
+		{name: "eviction by amount", data: UserData{EvictionHard: Reservation{Amounts: map[corev1.ResourceName]Amount{"memory.available": {Quantity: resource.MustParse("500Mi")}}}}, want: map[string]int64{"memory": memory - 1074*mib}},
+		{name: "eviction by ratio, as a whole", data: UserData{EvictionHard: Reservation{Amounts: map[corev1.ResourceName]Amount{"memory.available": {Ratio: 0.5}}, Whole: true}},
 			want: map[string]int64{"memory": memory - 574*mib - memory/2, "disk": disk - gib}},
-		{name: "more than there is", data: UserData{SystemReserved: Reservation{Resources: list("memory", "1Ei")}}, want: map[string]int64{"memory": 0}},
+		{name: "more than there is", data: UserData{SystemReserved: Reservation{Amounts: list("memory", "1Ei")}}, want: map[string]int64{"memory": 0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			template, _ := Build(Input{Group: "g", AMIFamily: AL2023, Members: members(t, "m5.large"), UserData: &tt.data})

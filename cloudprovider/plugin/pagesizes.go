@@ -9,27 +9,25 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// platform decides which sizes of huge pages a kernel knows.
-type platform struct{ os, architecture string }
-
-func platformOf(node *corev1.Node) platform {
-	return platform{node.Labels[corev1.LabelOSStable], node.Labels[corev1.LabelArchStable]}
+// platform names the kernel of a node, which decides which sizes of huge pages there are.
+func platform(node *corev1.Node) string {
+	return node.Labels[corev1.LabelOSStable] + "/" + node.Labels[corev1.LabelArchStable]
 }
 
 // pageSizes are the sizes of huge pages that real nodes show, by platform. A node shows each size, mostly with an amount of zero, and the
 // core's comparator finds no node similar that lacks one. Refresh alone learns them.
 type pageSizes struct {
-	shown atomic.Pointer[map[platform]corev1.ResourceList] // amounts of zero, replaced and never changed
+	shown atomic.Pointer[map[string]corev1.ResourceList] // amounts of zero, replaced and never changed
 }
 
 func (p *pageSizes) learn(nodes []*corev1.Node) {
-	shown := map[platform]corev1.ResourceList{}
+	shown := map[string]corev1.ResourceList{}
 	for _, node := range nodes {
 		for name := range node.Status.Capacity {
 			if !strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
 				continue
 			}
-			of := platformOf(node)
+			of := platform(node)
 			if shown[of] == nil {
 				shown[of] = corev1.ResourceList{}
 			}
@@ -42,11 +40,11 @@ func (p *pageSizes) learn(nodes []*corev1.Node) {
 // complete adds the sizes that a template of the caller's lacks.
 func (p *pageSizes) complete(node *corev1.Node) {
 	shown := p.shown.Load()
-	if shown == nil || (*shown)[platformOf(node)] == nil {
+	if shown == nil || (*shown)[platform(node)] == nil {
 		return
 	}
 	for _, list := range []*corev1.ResourceList{&node.Status.Capacity, &node.Status.Allocatable} {
-		completed := maps.Clone((*shown)[platformOf(node)])
+		completed := maps.Clone((*shown)[platform(node)])
 		maps.Copy(completed, *list)
 		*list = completed
 	}

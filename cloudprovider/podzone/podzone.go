@@ -19,6 +19,9 @@ const LabelEBSZone = "topology.ebs.csi.aws.com/zone"
 // NameLabels are the node labels that hold the zone's name.
 var NameLabels = []string{corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone, LabelEBSZone}
 
+// Labels are all node labels that hold the zone.
+var Labels = append([]string{LabelZoneID}, NameLabels...)
+
 // Need is the one zone that a pod has to run in.
 type Need struct {
 	Zone string // its name, or its identifier where the name is not known
@@ -33,41 +36,38 @@ type Constraint struct {
 	Terms []corev1.NodeSelectorTerm
 }
 
-// Of returns the one zone in which all node constraints of the pod and its volumes can hold. It returns false if several zones
-// are left, none, or if nothing names a zone. NotIn names none, for its effect depends on which zones exist. nameOf returns
-// the name of the zone with an ID, or "".
+// Of returns the one zone in which all node constraints of the pod and its volumes can hold, and the first constraint that leaves no other. It
+// returns false if several zones are left, none, or a zone that nothing names. NotIn names none, for its effect depends on which zones exist.
+// nameOf returns the name of the zone with an ID, or "".
 func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (Need, bool) {
-	var left []string
-	constrained, said, ofVolume := false, "", false
+	const unnamed = "" // stands for the zones that nothing names
 	own := ofPod(pod)
-	for at, c := range append(own, volumes...) {
-		zones, ok := c.zones(nameOf)
-		if !ok {
-			continue
-		}
-		if before := len(left); constrained {
-			left = slices.DeleteFunc(left, func(zone string) bool { return !slices.Contains(zones, zone) })
-			if before == 1 || len(left) != 1 {
-				continue
-			}
-		} else {
-			left, constrained = zones, true
-		}
-		said, ofVolume = c.Said, at >= len(own)
+	all := append(own, volumes...)
+	left := []string{unnamed}
+	for _, c := range all {
+		left = append(left, c.zones(nameOf)...)
 	}
-	if len(left) != 1 {
+	slices.Sort(left)
+	left = slices.Compact(left)
+	var need Need
+	for at, c := range all {
+		before := len(left)
+		left = slices.DeleteFunc(left, func(zone string) bool { return c.refuses(zone, nameOf) })
+		if before > 1 && len(left) == 1 {
+			need = Need{Zone: left[0], Said: c.Said, OfVolume: at >= len(own)}
+		}
+	}
+	if len(left) != 1 || left[0] == unnamed {
 		return Need{}, false
 	}
-	return Need{Zone: left[0], Said: said, OfVolume: ofVolume}, true
+	return need, true
 }
 
 // Refused returns whether a node constraint of the pod or its volumes keeps the pod out of a zone.
 func Refused(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) func(zone string) bool {
 	all := append(ofPod(pod), volumes...)
 	return func(zone string) bool {
-		return slices.ContainsFunc(all, func(c Constraint) bool {
-			return !slices.ContainsFunc(c.Terms, func(term corev1.NodeSelectorTerm) bool { return canHold(term, zone, nameOf) })
-		})
+		return slices.ContainsFunc(all, func(c Constraint) bool { return c.refuses(zone, nameOf) })
 	}
 }
 
@@ -89,7 +89,7 @@ func Refuses(pod *corev1.Pod, labelOf func(key string, asked ...string) (value s
 
 // DependsOnPods reports whether it may depend on other pods in which zones the pod can run.
 func DependsOnPods(pod *corev1.Pod) bool {
-	zonal := func(key string) bool { return key == LabelZoneID || slices.Contains(NameLabels, key) }
+	zonal := func(key string) bool { return slices.Contains(Labels, key) }
 	a := ptr.Deref(pod.Spec.Affinity, corev1.Affinity{})
 	terms := slices.Concat(ptr.Deref(a.PodAffinity, corev1.PodAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution,
 		ptr.Deref(a.PodAntiAffinity, corev1.PodAntiAffinity{}).RequiredDuringSchedulingIgnoredDuringExecution)
@@ -101,7 +101,7 @@ func DependsOnPods(pod *corev1.Pod) bool {
 
 func ofPod(pod *corev1.Pod) []Constraint {
 	var constraints []Constraint
-	for _, key := range append([]string{LabelZoneID}, NameLabels...) {
+	for _, key := range Labels {
 		if value, ok := pod.Spec.NodeSelector[key]; ok {
 			constraints = append(constraints, Constraint{Said: fmt.Sprintf("nodeSelector %s", key), Terms: in(key, value)})
 		}
@@ -124,37 +124,24 @@ func in(key string, values ...string) []corev1.NodeSelectorTerm {
 		{Key: key, Operator: corev1.NodeSelectorOpIn, Values: values}}}}
 }
 
-// zones returns false if one of the alternative terms names no zone.
-func (c Constraint) zones(nameOf func(string) string) ([]string, bool) {
-	var all []string
+// zones returns the zones that the constraint names, some of them several times.
+func (c Constraint) zones(nameOf func(string) string) (all []string) {
 	for _, term := range c.Terms {
-		if len(term.MatchExpressions) == 0 && len(term.MatchFields) == 0 {
-			continue // matches nothing, by Kubernetes' rules
-		}
-		zones, ok := ofTerm(term, nameOf)
-		if !ok {
-			return nil, false
-		}
-		all = append(all, zones...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), true
-}
-
-// ofTerm returns the zones that the term names and in which it can hold, and false if it names none.
-func ofTerm(term corev1.NodeSelectorTerm, nameOf func(string) string) (zones []string, constrained bool) {
-	for _, e := range term.MatchExpressions {
-		if values, about := named(e, nameOf); about && e.Operator == corev1.NodeSelectorOpIn {
-			zones, constrained = append(zones, values...), true
+		for _, e := range term.MatchExpressions {
+			if zones, about := named(e, nameOf); about && e.Operator == corev1.NodeSelectorOpIn {
+				all = append(all, zones...)
+			}
 		}
 	}
-	return slices.DeleteFunc(zones, func(zone string) bool { return !canHold(term, zone, nameOf) }), constrained
+	return all
 }
 
-func canHold(term corev1.NodeSelectorTerm, zone string, nameOf func(string) string) bool {
-	return mayHold(term, func(e corev1.NodeSelectorRequirement) (bool, bool) {
-		values, about := named(e, nameOf)
-		return slices.Contains(values, zone), about
+func (c Constraint) refuses(zone string, nameOf func(string) string) bool {
+	return !slices.ContainsFunc(c.Terms, func(term corev1.NodeSelectorTerm) bool {
+		return mayHold(term, func(e corev1.NodeSelectorRequirement) (bool, bool) {
+			zones, about := named(e, nameOf)
+			return slices.Contains(zones, zone), about
+		})
 	})
 }
 

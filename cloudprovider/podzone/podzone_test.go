@@ -76,6 +76,8 @@ func TestTheOneZoneAPodNeeds(t *testing.T) {
 		{name: "volume", volumes: []Constraint{{"volume", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1b"})}}}, want: Need{Zone: "us-east-1b", Said: "volume", OfVolume: true}},
 		{name: "volume narrows the affinity", affinity: required(term([]string{zoneKey, "In", "us-east-1a", "us-east-1b"})),
 			volumes: []Constraint{{"volume", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1b"})}}}, want: Need{Zone: "us-east-1b", Said: "volume", OfVolume: true}},
+		{name: "the affinity refuses one of a volume's two", affinity: required(term([]string{zoneKey, "NotIn", "us-east-1a"})),
+			volumes: []Constraint{{"volume", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1a", "us-east-1b"})}}}, want: Need{Zone: "us-east-1b", Said: "volume", OfVolume: true}},
 		{name: "what said it first", selector: map[string]string{zoneKey: "us-east-1b"},
 			volumes: []Constraint{{"volume", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1b"})}}}, want: Need{Zone: "us-east-1b", Said: "nodeSelector " + zoneKey}},
 		{name: "volumes in two zones", volumes: []Constraint{{"one", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1b"})}},

@@ -31,15 +31,15 @@ type groupTag struct {
 
 // SetTags is the command that sets tags of an Auto Scaling group, in one line as each step. InRegion adds the region.
 func SetTags(group string, tags ...Tag) string {
-	list := make([]string, len(tags))
+	list := make([]groupTag, len(tags))
 	for i, t := range tags {
-		list[i] = JSON(groupTag{group, "auto-scaling-group", t.Key, &t.Value, new(bool)})
+		list[i] = groupTag{group, "auto-scaling-group", t.Key, &t.Value, new(bool)}
 	}
-	return "aws autoscaling create-or-update-tags --tags " + Quote("["+strings.Join(list, ",")+"]")
+	return "aws autoscaling create-or-update-tags --tags " + Quote(JSON(list))
 }
 
 func DeleteTag(group, key string) string {
-	return "aws autoscaling delete-tags --tags " + Quote("["+JSON(groupTag{ResourceID: group, ResourceType: "auto-scaling-group", Key: key})+"]")
+	return "aws autoscaling delete-tags --tags " + Quote(JSON([]groupTag{{ResourceID: group, ResourceType: "auto-scaling-group", Key: key}}))
 }
 
 // ResumeProcess is the step where a process of an Auto Scaling group is suspended.

@@ -154,7 +154,7 @@ func affinityScores(terms []apiv1.PreferredSchedulingTerm, candidates []candidat
 }
 
 // assumed are the labels that are not promised on a node with another one.
-var assumed = map[string][]string{nodemeta.ZoneAssumed: append([]string{podzone.LabelZoneID}, podzone.NameLabels...),
+var assumed = map[string][]string{nodemeta.ZoneAssumed: podzone.Labels,
 	nodemeta.KindAssumed: {apiv1.LabelInstanceTypeStable, apiv1.LabelInstanceType}}
 
 // withoutAssumed returns the node without its zone and instance type where AWS may choose others, or the same node.

@@ -140,7 +140,7 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 	if facts.Form != "" {
 		in.UserData, in.InstanceStore, in.Mirrored = &facts.UserData, facts.InstanceStore, facts.Mirrored
 		if family == "" {
-			in.AMIFamily = facts.AMIFamily
+			in.AMIFamily = facts.AMIFamily()
 		}
 	}
 	return problems
@@ -158,7 +158,7 @@ func nodegroupInput(n *launchspec.Nodegroup) *nodetemplate.Nodegroup {
 	if n == nil {
 		return nil
 	}
-	out := &nodetemplate.Nodegroup{Cluster: n.Cluster, Name: n.Name, Labels: n.Labels, Tags: n.Tags,
+	out := &nodetemplate.Nodegroup{Name: n.Name, Labels: n.Labels, Tags: n.Tags,
 		CapacityType: n.CapacityType, AMIType: n.AMIType}
 	for _, t := range n.Taints {
 		out.Taints = append(out.Taints, nodetemplate.NodegroupTaint(t))

@@ -114,12 +114,9 @@ func (r *reader) bootstrapFacts(windows bool) Facts {
 }
 
 func (r *reader) callFacts(c call) Facts {
-	f := Facts{AMIFamily: nodetemplate.AL2, ClusterName: c.cluster}
+	f := Facts{ClusterName: c.cluster}
 	f.InstanceStore, f.Mirrored = c.localDisks == "raid0" || c.localDisks == "raid10", c.localDisks == "raid10"
-	f.Form, f.IgnoreAddresses = FormBootstrap, c.ignoreAddresses
-	if c.windows {
-		f.Form, f.AMIFamily = FormPowerShell, nodetemplate.Windows
-	}
+	f.IgnoreAddresses = c.ignoreAddresses
 	args := c.args
 	if !c.hasArgs {
 		args = r.kubeletEnv

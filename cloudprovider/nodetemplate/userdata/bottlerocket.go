@@ -63,8 +63,7 @@ func bindsKubelet(commands []any) bool {
 
 // bottlerocketFacts evaluates settings.kubernetes. Settings that are not named stay as the image has them.
 func (r *reader) bottlerocketFacts() Facts {
-	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: at[string](r.settings, "cluster-name")}
-	f.Form, f.InstanceStore = FormBottlerocket, r.bottlerocketDisks
+	f := Facts{ClusterName: at[string](r.settings, "cluster-name"), InstanceStore: r.bottlerocketDisks}
 	setting := func(key string) []pair { return sortedPairs(at[object](r.settings, key)) }
 	s := r.settingsOf(&f)
 	s.labels("node-labels", setting("node-labels"))
@@ -72,10 +71,10 @@ func (r *reader) bottlerocketFacts() Facts {
 	if value, ok := r.settings["max-pods"]; ok {
 		s.maxPods("max-pods", fmt.Sprint(value))
 	}
-	s.reserve(&f.KubeReserved, "kube-reserved", setting("kube-reserved"))
-	s.reserve(&f.SystemReserved, "system-reserved", setting("system-reserved"))
+	s.keep(&f.KubeReserved, "kube-reserved", setting("kube-reserved"), reserved)
+	s.keep(&f.SystemReserved, "system-reserved", setting("system-reserved"), reserved)
 	s.reserveCPUs(at[string](r.settings, "reserved-cpus"))
-	s.evict("eviction-hard", setting("eviction-hard"))
+	s.keep(&f.EvictionHard, "eviction-hard", setting("eviction-hard"), threshold)
 	return f
 }
 

@@ -53,17 +53,18 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 		conditional("--pods-per-core", "", true)
 		f.PodsPerCore = min(cmp.Or(f.PodsPerCore, other.PodsPerCore), cmp.Or(other.PodsPerCore, f.PodsPerCore))
 	}
-	if !apiequality.Semantic.DeepEqual(f.KubeReserved, other.KubeReserved) {
-		conditional("--kube-reserved", "", true)
-		f.KubeReserved.Others = append(slices.Clone(f.KubeReserved.Others), other.KubeReserved)
-	}
-	if !apiequality.Semantic.DeepEqual(f.SystemReserved, other.SystemReserved) {
-		conditional("--system-reserved", "", true)
-		f.SystemReserved.Others = append(slices.Clone(f.SystemReserved.Others), other.SystemReserved)
-	}
-	if !apiequality.Semantic.DeepEqual(f.EvictionHard, other.EvictionHard) {
-		conditional("--eviction-hard", "", true)
-		f.EvictionHard.Others = append(slices.Clone(f.EvictionHard.Others), other.EvictionHard)
+	for _, kept := range []struct {
+		flag         string
+		ours, theirs *nodetemplate.Reservation
+	}{
+		{"--kube-reserved", &f.KubeReserved, &other.KubeReserved},
+		{"--system-reserved", &f.SystemReserved, &other.SystemReserved},
+		{"--eviction-hard", &f.EvictionHard, &other.EvictionHard},
+	} {
+		if !apiequality.Semantic.DeepEqual(kept.ours, kept.theirs) {
+			conditional(kept.flag, "", true)
+			kept.ours.Others = append(slices.Clone(kept.ours.Others), *kept.theirs)
+		}
 	}
 	f.IgnoreAddresses = f.IgnoreAddresses && other.IgnoreAddresses
 	if f.InstanceStore != other.InstanceStore {

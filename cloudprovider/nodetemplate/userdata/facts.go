@@ -13,13 +13,16 @@ import (
 type Facts struct {
 	nodetemplate.UserData
 
-	// AMIFamily is the family of images this user data is written for, by its Form, "" when nothing was found. It is a guess: a
-	// known image overrules it.
-	AMIFamily   nodetemplate.AMIFamily
 	ClusterName string // "" when not stated, with an unresolved expression when only the node can know it
 
 	// InstanceStore means that the node joins its local disks into the volume for pods, Mirrored that this keeps everything twice.
 	InstanceStore, Mirrored bool
+}
+
+// AMIFamily returns the family of images that the Form is written for, or "". It is a guess: a known image overrules it.
+func (f Facts) AMIFamily() nodetemplate.AMIFamily {
+	return map[string]nodetemplate.AMIFamily{FormBootstrap: nodetemplate.AL2, FormNodeConfig: nodetemplate.AL2023,
+		FormBottlerocket: nodetemplate.Bottlerocket, FormPowerShell: nodetemplate.Windows}[f.Form]
 }
 
 const (
@@ -75,7 +78,7 @@ func Cluster(data string) string {
 func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
 	r := &reader{}
 	r.intersect(&f, other, "the same in all launch templates of the group's overrides")
-	f.Form, f.AMIFamily = cmp.Or(f.Form, other.Form), cmp.Or(f.AMIFamily, other.AMIFamily)
+	f.Form = cmp.Or(f.Form, other.Form)
 	return f, r.problems
 }
 

@@ -113,24 +113,24 @@ func (s settings) applyFlag(flag, value string, first bool) {
 	case "--max-pods":
 		s.maxPods(flag, value)
 	case "--pods-per-core":
-		s.podsPerCore(flag, value)
+		s.pods(&s.PodsPerCore, flag, value, 0)
 	case "--reserved-cpus":
 		*s.reservedCPUs = value
-	case "--kube-reserved", "--system-reserved":
-		reservation := &s.KubeReserved
-		if flag == "--system-reserved" {
-			reservation = &s.SystemReserved
-		}
-		if first {
-			*reservation = nodetemplate.Reservation{Whole: true}
-		}
-		s.reserve(reservation, flag, pairs(value, "="))
+	case "--kube-reserved":
+		s.keep(replaced(&s.KubeReserved, first), flag, pairs(value, "="), reserved)
+	case "--system-reserved":
+		s.keep(replaced(&s.SystemReserved, first), flag, pairs(value, "="), reserved)
 	case "--eviction-hard":
-		if first {
-			s.EvictionHard = nodetemplate.Thresholds{Whole: true}
-		}
-		s.evict(flag, pairs(value, "<"))
+		s.keep(replaced(&s.EvictionHard, first), flag, pairs(value, "<"), threshold)
 	}
+}
+
+// replaced returns r, which the first flag of a kind makes empty.
+func replaced(r *nodetemplate.Reservation, first bool) *nodetemplate.Reservation {
+	if first {
+		*r = nodetemplate.Reservation{Whole: true}
+	}
+	return r
 }
 
 type pair struct {
@@ -239,26 +239,21 @@ func (s settings) taint(what string, taint corev1.Taint) {
 const mostPods = 10_000 // far above the pods of any node
 
 func (s settings) maxPods(what, value string) {
-	if s.unresolvedIn(what, "", value) {
+	if hasUnresolved(value) {
 		s.MaxPods, s.IgnoreAddresses = 0, false // some number is set: the image's is safer than kubelet's default
-		return
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(value))
-	if err != nil || n < 1 || n > mostPods {
-		s.problem(what, value, nodetemplate.ReasonKubeletSetting, "a number of pods, 1 to 10000")
-		return
-	}
-	s.MaxPods = n
+	s.pods(&s.MaxPods, what, value, 1)
 }
 
-func (s settings) podsPerCore(what, value string) {
+// pods reads a number of pods, which is at least as large as least.
+func (s settings) pods(to *int, what, value string, least int) {
 	n, err := strconv.Atoi(strings.TrimSpace(value))
 	switch {
 	case s.unresolvedIn(what, "", value):
-	case err != nil || n < 0 || n > mostPods:
-		s.problem(what, value, nodetemplate.ReasonKubeletSetting, "a number of pods, 0 to 10000")
+	case err != nil || n < least || n > mostPods:
+		s.problem(what, value, nodetemplate.ReasonKubeletSetting, fmt.Sprintf("a number of pods, %d to %d", least, mostPods))
 	default:
-		s.PodsPerCore = n
+		*to = n
 	}
 }
 
@@ -281,50 +276,62 @@ func (s settings) reserveCPUs(list string) {
 		}
 		n += last - first + 1
 	}
-	put(&s.KubeReserved.Resources, corev1.ResourceCPU, resource.Quantity{})
-	put(&s.SystemReserved.Resources, corev1.ResourceCPU, *resource.NewQuantity(int64(n), resource.DecimalSI))
+	put(&s.KubeReserved.Amounts, corev1.ResourceCPU, nodetemplate.Amount{})
+	put(&s.SystemReserved.Amounts, corev1.ResourceCPU, nodetemplate.Amount{Quantity: *resource.NewQuantity(int64(n), resource.DecimalSI)})
 }
 
-// reserve reads the resources kept from pods. Kubelet also knows "pid", which is no resource of a node.
-func (s settings) reserve(reservation *nodetemplate.Reservation, what string, list []pair) {
+// keep adds amounts to the ones that are kept from pods. read reads each, and says whether it counts, or what a valid one is. Where one is
+// not known the image's own stays, which is safer than none.
+func (s settings) keep(r *nodetemplate.Reservation, what string, list []pair, read func(pair) (amount nodetemplate.Amount, counts bool, expected string)) {
 	for _, p := range list {
 		if !s.spend(settingWork) {
 			return
 		}
-		name := corev1.ResourceName(p.key)
-		q, expected := nodetemplate.ParseQuantity(p.value)
+		amount, counts, expected := read(p)
 		switch {
 		case s.unresolvedIn(what, p.key, p.value):
-			reservation.Whole = false // the amount is unknown: the image's is safer than none
-		case p.key == "pid":
-		case name != corev1.ResourceCPU && name != corev1.ResourceMemory && name != corev1.ResourceEphemeralStorage:
-			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, "cpu, memory, ephemeral-storage or pid")
+			r.Whole = false
 		case expected != "":
-			reservation.Whole = false
+			r.Whole = false
 			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
-		default:
-			put(&reservation.Resources, name, q)
+		case counts:
+			put(&r.Amounts, corev1.ResourceName(p.key), amount)
 		}
 	}
 }
 
-func (s settings) evict(what string, list []pair) {
-	for _, p := range list {
-		if !s.spend(settingWork) {
-			return
-		}
-		threshold, expected := parseThreshold(p.value)
-		switch {
-		case s.unresolvedIn(what, p.key, p.value):
-			s.EvictionHard.Whole = false
-		case p.key != "memory.available" && p.key != "nodefs.available": // no other signal takes resources from pods
-		case expected != "":
-			s.EvictionHard.Whole = false
-			s.problem(what+" "+p.key, p.value, nodetemplate.ReasonKubeletSetting, expected)
-		default:
-			put(&s.EvictionHard.Signals, p.key, threshold)
-		}
+// reserved reads an amount of a reservation. Kubelet also knows "pid", which is no resource of a node.
+func reserved(p pair) (amount nodetemplate.Amount, counts bool, expected string) {
+	switch corev1.ResourceName(p.key) {
+	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+		amount.Quantity, expected = nodetemplate.ParseQuantity(p.value)
+		return amount, true, expected
+	case "pid":
+		return amount, false, ""
 	}
+	return amount, false, "cpu, memory, ephemeral-storage or pid"
+}
+
+// threshold reads a quantity or percentage below which kubelet evicts. Kubelet takes 0% and 100% for no threshold at all. No other signal
+// takes resources from pods.
+func threshold(p pair) (amount nodetemplate.Amount, counts bool, expected string) {
+	if p.key != "memory.available" && p.key != "nodefs.available" {
+		return amount, false, ""
+	}
+	if percent, ok := strings.CutSuffix(p.value, "%"); ok {
+		f, err := strconv.ParseFloat(percent, 32)
+		if len(percent) > 32 || err != nil || !(f >= 0 && f <= 100) {
+			return amount, true, "a quantity, or a percentage of 0% to 100%"
+		}
+		if f < 100 {
+			amount.Ratio = f / 100
+		}
+		return amount, true, ""
+	}
+	if amount.Quantity, expected = nodetemplate.ParseQuantity(p.value); expected != "" {
+		expected += ", or a percentage"
+	}
+	return amount, true, expected
 }
 
 func put[M ~map[K]V, K comparable, V any](m *M, key K, value V) {
@@ -332,24 +339,6 @@ func put[M ~map[K]V, K comparable, V any](m *M, key K, value V) {
 		*m = M{}
 	}
 	(*m)[key] = value
-}
-
-// parseThreshold reads a quantity or percentage. Kubelet takes 0% and 100% for no threshold at all.
-func parseThreshold(s string) (t nodetemplate.Threshold, expected string) {
-	if percent, ok := strings.CutSuffix(s, "%"); ok {
-		f, err := strconv.ParseFloat(percent, 32)
-		if len(percent) > 32 || err != nil || !(f >= 0 && f <= 100) {
-			return t, "a quantity, or a percentage of 0% to 100%"
-		}
-		if f < 100 {
-			t.Ratio = f / 100
-		}
-		return t, ""
-	}
-	if t.Quantity, expected = nodetemplate.ParseQuantity(s); expected != "" {
-		return t, expected + ", or a percentage"
-	}
-	return t, ""
 }
 
 // kubeletConfig reads a configuration of kubelet, laid over the image's own, or of kubeadm join, that user data writes to a file.
@@ -392,12 +381,12 @@ func (s settings) applyConfig(config map[string]any) {
 		s.maxPods("kubelet maxPods", value)
 	}
 	if value, ok := config["podsPerCore"].(string); ok {
-		s.podsPerCore("kubelet podsPerCore", value)
+		s.pods(&s.PodsPerCore, "kubelet podsPerCore", value, 0)
 	}
 	*s.reservedCPUs = cmp.Or(at[string](config, "reservedSystemCPUs"), *s.reservedCPUs)
-	s.reserve(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(at[object](config, "kubeReserved")))
-	s.reserve(&s.SystemReserved, "kubelet systemReserved", sortedPairs(at[object](config, "systemReserved")))
-	s.evict("kubelet evictionHard", sortedPairs(at[object](config, "evictionHard")))
+	s.keep(&s.KubeReserved, "kubelet kubeReserved", sortedPairs(at[object](config, "kubeReserved")), reserved)
+	s.keep(&s.SystemReserved, "kubelet systemReserved", sortedPairs(at[object](config, "systemReserved")), reserved)
+	s.keep(&s.EvictionHard, "kubelet evictionHard", sortedPairs(at[object](config, "evictionHard")), threshold)
 	for _, item := range at[[]any](config, "registerWithTaints") {
 		s.taint("kubelet registerWithTaints", corev1.Taint{
 			Key: at[string](item, "key"), Value: at[string](item, "value"), Effect: corev1.TaintEffect(at[string](item, "effect")),

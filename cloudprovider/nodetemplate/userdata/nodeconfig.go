@@ -57,8 +57,8 @@ func (r *reader) evaluate(specs []any) Facts {
 		}
 		config = r.merge(config, at[object](spec, "kubelet", "config"))
 	}
-	f := Facts{AMIFamily: nodetemplate.AL2023, ClusterName: cluster, Mirrored: strings.EqualFold(localStorage, "RAID10")}
-	f.Form, f.InstanceStore = FormNodeConfig, f.Mirrored || strings.EqualFold(localStorage, "RAID0")
+	f := Facts{ClusterName: cluster, Mirrored: strings.EqualFold(localStorage, "RAID10")}
+	f.InstanceStore = f.Mirrored || strings.EqualFold(localStorage, "RAID0")
 	r.settingsOf(&f).apply(slices.Concat(flags, r.kubeletArgs), r.kubelet, r.kubeletInBranch, config)
 	f.PodsExpression = nodetemplate.PodsExpression(expression)
 	if expression != "" && !(r.spend(expressionWork*len(expression)) && f.PodsExpression.Understood()) {

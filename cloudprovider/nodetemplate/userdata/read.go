@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"cmp"
 	"slices"
 
 	"k8s.io/utils/lru"
@@ -16,7 +17,7 @@ const maxCached = 1000
 var cache = lru.New(maxCached)
 
 // Parse reads user data as EC2 keeps it (base64), or before that encoding. family is the family of the image, or "". It selects the form
-// that counts where there are several, as an image does, and it distinguishes Ubuntu from Amazon Linux, which share bootstrap.sh.
+// that counts where there are several, as an image does.
 //
 // The Problems have no Group, which Parse does not know. A setting with a Problem is missing from the Facts, unless the Problem
 // is Used. The caller owns both.
@@ -36,11 +37,15 @@ func read(data string) *reader {
 	return r
 }
 
+// readUncached reads base64 as well as the text itself. Every form has characters that base64 does not have. So text that can be decoded is
+// base64, even if a script holds bytes of another encoding, or an archive.
 func readUncached(data string) *reader {
 	r := &reader{budget: budget{work: maxWork}}
-	if text, ok := r.unwrap(data); ok {
-		r.document(text, "", 0)
+	if len(data) > maxRawBytes {
+		r.unreadable("", "64 KiB at most, EC2 keeps 16 KiB")
+		return r
 	}
+	r.document(cmp.Or(decodeBase64(data), data), "", 0)
 	return r
 }
 
@@ -73,14 +78,11 @@ func (j *reader) facts(form string, family nodetemplate.AMIFamily) (f Facts) {
 		f = j.nodeConfigFacts()
 	case FormBootstrap, FormPowerShell:
 		f = j.bootstrapFacts(form == FormPowerShell)
-		if family == nodetemplate.Ubuntu && form == FormBootstrap {
-			f.AMIFamily = family
-		}
 	case FormKubelet:
 		f.IgnoreAddresses = family == "" // neither bootstrap.sh nor nodeadm is there to count them
 		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet, j.kubeletInBranch)
-		f.Form, f.AMIFamily = FormKubelet, family
 	}
+	f.Form = form
 	if j.localDisks != "" && form != FormBottlerocket && form != FormPowerShell {
 		f.InstanceStore, f.Mirrored = true, f.Mirrored || j.localDisks == "raid10"
 	}

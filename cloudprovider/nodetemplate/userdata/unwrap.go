@@ -1,25 +1,11 @@
 package userdata
 
 import (
-	"cmp"
 	"compress/gzip"
 	"encoding/base64"
 	"io"
 	"strings"
 )
-
-// unwrap undoes base64 and gzip. It reports false, with a Problem, where there is nothing to read. Every form has characters that
-// base64 does not have. So text that can be decoded is base64, even if a script holds bytes of another encoding, or an archive.
-func (r *reader) unwrap(data string) (string, bool) {
-	if len(data) > maxRawBytes {
-		r.unreadable("", "64 KiB at most, EC2 keeps 16 KiB")
-		return "", false
-	}
-	if strings.TrimSpace(data) == "" {
-		return "", false
-	}
-	return r.inflate(cmp.Or(decodeBase64(data), data))
-}
 
 // decodeBase64 decodes standard base64 with or without padding and line breaks. It returns "" for any other text.
 func decodeBase64(s string) string {

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 func describe(f Facts, problems []nodetemplate.Problem) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("form %q, family %q, cluster %q", f.Form, f.AMIFamily, show(f.ClusterName))
+	line("form %q, family %q, cluster %q", f.Form, f.AMIFamily(), show(f.ClusterName))
 	for _, key := range slices.Sorted(maps.Keys(f.Labels)) {
 		line("label %s=%s", key, f.Labels[key])
 	}
@@ -40,15 +40,15 @@ func describe(f Facts, problems []nodetemplate.Problem) string {
 		nodetemplate.Reservation
 	}{{"kube-reserved", f.KubeReserved}, {"system-reserved", f.SystemReserved}} {
 		for _, of := range append([]nodetemplate.Reservation{r.Reservation}, r.Others...) {
-			for _, key := range slices.Sorted(maps.Keys(of.Resources)) {
-				q := of.Resources[key]
+			for _, key := range slices.Sorted(maps.Keys(of.Amounts)) {
+				q := of.Amounts[key].Quantity
 				line("%s %s=%s, whole %v", r.name, key, q.String(), of.Whole)
 			}
 		}
 	}
-	for _, thresholds := range append([]nodetemplate.Thresholds{f.EvictionHard}, f.EvictionHard.Others...) {
-		for _, key := range slices.Sorted(maps.Keys(thresholds.Signals)) {
-			t := thresholds.Signals[key]
+	for _, thresholds := range append([]nodetemplate.Reservation{f.EvictionHard}, f.EvictionHard.Others...) {
+		for _, key := range slices.Sorted(maps.Keys(thresholds.Amounts)) {
+			t := thresholds.Amounts[key]
 			line("eviction-hard %s<%s or %.2f, whole %v", key, t.Quantity.String(), t.Ratio, thresholds.Whole)
 		}
 	}

@@ -40,7 +40,7 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 		outside := len(g.Zones) > 0 && !slices.ContainsFunc(g.Zones, func(its string) bool { return strings.HasPrefix(its, zone) })
 		if !outside && !ofFormerType(own, g, v.Catalogue()) && !redivided(info.Node(), nodes, t) && !t.Seen.Learnt.Refuses(info.Node(), own, facts) &&
 			!n.provider.Outdated(group.AutoScalingGroup(), info.Node().CreationTimestamp.Time) {
-			infos[id] = corrected(info, t, v.Former(info.Node()), taintConfig)
+			correct(info.Node(), t, v.Former(info.Node()), taintConfig)
 			continue
 		}
 		// On an error nothing is known about the new launch description, so the cached NodeInfo stays the best guess.
@@ -90,36 +90,28 @@ func ofFormerType(own string, g *group.Group, catalogue *instancetypes.Catalogue
 // redivided reports whether a node that is gone lacks the parts that a tag states for the next one. A node that lives overrules the tag.
 func redivided(node *corev1.Node, nodes []*corev1.Node, t *fromgroup.Template) bool {
 	for name := range t.Capacity {
-		if has := node.Status.Allocatable[name]; has.IsZero() && t.Restated(name) && divided(node, name) {
+		if has := node.Status.Allocatable[name]; has.IsZero() && t.Restated(name) && divided(node.Status.Allocatable, name) {
 			return !among(nodes, node)
 		}
 	}
 	return false
 }
 
-// corrected returns info without its odd labels, or with the values that the template promises for their keys, and with the taints that
-// the next node may have and the live one lacks. A node that started from an earlier launch description also gets the labels that are declared
-// for the present one.
-func corrected(info *framework.NodeInfo, t *fromgroup.Template, former bool, taintConfig taints.TaintConfig) *framework.NodeInfo {
-	live, labels := info.Node(), map[string]string{}
-	for key, value := range live.Labels {
-		if !t.Seen.Learnt.Odd(key, value) {
-			labels[key] = value
-		}
-	}
+// correct takes odd labels off a copied node, or gives their keys the values that the template promises, and adds the taints that the next
+// node may have and the live one lacks. A node that started from an earlier launch description also gets the labels that are declared for the
+// present one.
+func correct(node *corev1.Node, t *fromgroup.Template, former bool, taintConfig taints.TaintConfig) {
+	maps.DeleteFunc(node.Labels, func(key, value string) bool {
+		_, promised := t.Labels[key]
+		return !promised && t.Seen.Learnt.Odd(key, value)
+	})
 	for key, promised := range t.Labels {
-		_, before := live.Labels[key]
-		if _, sound := labels[key]; before && !sound || former && t.Sources.Labels[key].Declared() {
-			labels[key] = promised
+		value, has := node.Labels[key]
+		if has && t.Seen.Learnt.Odd(key, value) || former && t.Sources.Labels[key].Declared() {
+			node.Labels[key] = promised
 		}
 	}
-	missing := missingTaints(live, t, taintConfig)
-	if len(missing) == 0 && maps.Equal(labels, live.Labels) {
-		return info
-	}
-	node := live.DeepCopy()
-	node.Labels, node.Spec.Taints = labels, append(node.Spec.Taints, missing...)
-	return rebuilt(info, node, info.LocalResourceSlices)
+	node.Spec.Taints = append(node.Spec.Taints, missingTaints(node, t, taintConfig)...)
 }
 
 // missingTaints returns the taints of the template that keep pods away and that the live node lacks, though another node of the group

@@ -71,7 +71,7 @@ func (n *Provider) sharing(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 
 func showsGPUs(node *corev1.Node) bool {
 	q := node.Status.Allocatable[instancetypes.ResourceNVIDIA]
-	return !q.IsZero() || divided(node, instancetypes.ResourceNVIDIA)
+	return !q.IsZero() || divided(node.Status.Allocatable, instancetypes.ResourceNVIDIA)
 }
 
 func nvidias(s *resourceapi.ResourceSlice) bool { return s.Spec.Driver == nvidiaDriver }
@@ -81,42 +81,40 @@ func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
 	return slices.DeleteFunc(slices.Clone(all), func(s *resourceapi.ResourceSlice) bool { return !nvidias(s) || nodemeta.Assumed.On(s) })
 }
 
-// complete returns info with the devices that the group's next node will show. A live node is the first source if all types of the group
+// complete gives info the devices that the group's next node will show. A live node is the first source if all types of the group
 // have the same GPUs, the driver's rules for the types are the second. A group whose nodes publish their GPUs by count, through the device
 // plugin, gets none. Nodes of a driver that serves counts show no count, and the next one has the template's. counted reports whether info is
 // the cached NodeInfo of a node with a count.
-func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
+func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.Template, catalogue *instancetypes.Catalogue) {
 	seen := s.nodes[t.Group]
 	cached := ofDriver(info.LocalResourceSlices)
 	live := len(cached) > 0 || seen.byDriver
 	if live && !seen.byPlugin && s.alsoByCount != showsGPUs(info.Node()) {
-		node := info.Node().DeepCopy()
-		ensureLists(node)
+		node := info.Node()
 		delete(node.Status.Capacity, instancetypes.ResourceNVIDIA)
 		delete(node.Status.Allocatable, instancetypes.ResourceNVIDIA)
 		if promised, is := t.Capacity[instancetypes.ResourceNVIDIA]; is && s.alsoByCount {
 			node.Status.Capacity[instancetypes.ResourceNVIDIA], node.Status.Allocatable[instancetypes.ResourceNVIDIA] = promised, promised
 		}
-		info = rebuilt(info, node, info.LocalResourceSlices)
+		info.SetNode(node)
 	}
 	switch {
 	case len(cached) > 0 && sameGPUs(t.InstanceTypes, catalogue):
-		for _, slice := range cached { // of this loop's copy alone
+		for _, slice := range cached {
 			if !seen.byDriver {
 				nodemeta.Assumed.Mark(slice)
 			}
 		}
 	case len(seen.slices) > 0 && sameGPUs(t.InstanceTypes, catalogue):
-		info = withSlices(info, renamed(seen.slices, info.Node().Name))
-	case live || !seen.byPlugin && !counted && !divided(info.Node(), instancetypes.ResourceNVIDIA) &&
+		assume(info, renamed(seen.slices, info.Node().Name))
+	case live || !seen.byPlugin && !counted && !divided(info.Node().Status.Allocatable, instancetypes.ResourceNVIDIA) &&
 		!t.Seen.Learnt.Lacks(instancetypes.ResourceNVIDIA):
 		var assumed []*resourceapi.ResourceSlice
 		if devices := nvidiaDevices(t.InstanceTypes, catalogue); len(devices) > 0 {
 			assumed = append(assumed, nvidiaSlice(info.Node().Name, devices))
 		}
-		info = withSlices(info, assumed)
+		assume(info, assumed)
 	}
-	return info
 }
 
 // sameGPUs reports whether the types have the same GPUs, in the same number.
@@ -128,12 +126,12 @@ func sameGPUs(types []string, catalogue *instancetypes.Catalogue) bool {
 	})
 }
 
-// withSlices returns info with these slices of the driver alone, which it marks as assumed. It changes the slices.
-func withSlices(info *framework.NodeInfo, assumed []*resourceapi.ResourceSlice) *framework.NodeInfo {
+// assume leaves info these slices of the driver alone, which it marks as assumed.
+func assume(info *framework.NodeInfo, assumed []*resourceapi.ResourceSlice) {
 	for _, slice := range assumed {
 		nodemeta.Assumed.Mark(slice)
 	}
-	return rebuilt(info, info.Node(), append(slices.DeleteFunc(slices.Clone(info.LocalResourceSlices), nvidias), assumed...))
+	info.LocalResourceSlices = append(slices.DeleteFunc(info.LocalResourceSlices, nvidias), assumed...)
 }
 
 // renamed returns copies of a node's slices for another.

@@ -268,7 +268,9 @@ func TestGPUsThatADriverServesByCountStayPromised(t *testing.T) {
 		live, err := c.snapshot.GetNodeInfo(node.Name)
 		require.NoError(t, err)
 		nodes := []*corev1.Node{node}
-		info := newProvider(c.w).sharing(ctx, nodes).complete(withPromised(live, nodes, &next), false, &next, instancetypes.Embedded())
+		info := live.DeepCopy()
+		promise(info, nodes, &next)
+		newProvider(c.w).sharing(ctx, nodes).complete(info, false, &next, instancetypes.Embedded())
 		got := info.Node().Status.Allocatable[instancetypes.ResourceNVIDIA]
 		assert.Equalf(t, want, got.Value(), "class's extended resource %q: nvidia.com/gpu promised", byCount)
 	}

@@ -1,6 +1,7 @@
 package nodeinfos
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -8,7 +9,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -16,7 +16,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
-	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
 
@@ -40,7 +39,6 @@ import (
 //   - A node of the present launch template version comes before nodes of earlier ones. A copy of one of these has the labels that the
 //     template declares.
 //   - It has the pods of today's DaemonSets. The copied node may have others.
-//   - A template of Linux assumes that kube-proxy runs as a static pod. Where it is a DaemonSet, as on EKS, it counts once.
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
@@ -66,7 +64,7 @@ func New(p *aws.Provider, zoneIDs *ZoneIDs, keep time.Duration, forceDaemonSets 
 }
 
 // Process returns a NodeInfo for every group, by node group ID. A group about whose nodes nothing is known has a placeholder
-// NodeInfo, which no pod fits on.
+// NodeInfo, which no pod fits on. The core copies each NodeInfo for this loop, node and slices included, so the others are completed in place.
 func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node, daemonSets []*appsv1.DaemonSet,
 	taintConfig taints.TaintConfig, now time.Time) (map[string]*framework.NodeInfo, caerrors.AutoscalerError) {
 	v := n.provider.View()
@@ -86,12 +84,13 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !nodemeta.Template.On(info.Node()) && showsGPUs(info.Node())
-			info = withLeast(withPromised(withOneProxy(info), nodes, t), t, v.Catalogue())
+			promise(info, nodes, t)
+			limit(info, t, v.Catalogue())
 			if shared != nil {
-				info = shared.complete(info, counted, t, v.Catalogue())
+				shared.complete(info, counted, t, v.Catalogue())
 			}
 			if volumes != nil {
-				info = volumes.complete(info, t.InstanceTypes, v.Catalogue())
+				volumes.complete(info, t.InstanceTypes, v.Catalogue())
 			}
 			n.completeZone(info.Node(), t, v.Group(id), v.Divisible(id))
 			if t.Among != "" {
@@ -99,7 +98,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 			}
 		}
 		info = withDaemons(info, daemonSets, n.forceDaemonSets)
-		nodemeta.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
+		nodemeta.NodeGroup.Set(info.Node(), id)
 		infos[id] = info
 	}
 	for _, ng := range v.NodeGroups() {
@@ -133,54 +132,30 @@ func (n *Provider) copyable(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 	})
 }
 
-// withOneProxy returns the NodeInfo of a template without the kube-proxy that the template assumes if the core has put the pod of its
-// DaemonSet on the node, too.
-func withOneProxy(info *framework.NodeInfo) *framework.NodeInfo {
-	if !nodemeta.Template.On(info.Node()) || !slices.ContainsFunc(info.Pods(), runsProxy) {
-		return info
-	}
-	pods := slices.DeleteFunc(info.Pods(), func(pod *framework.PodInfo) bool { return podutils.IsMirrorPod(pod.Pod) })
-	return framework.NewNodeInfo(info.Node(), info.LocalResourceSlices, pods...)
-}
-
-// runsProxy reports whether the pod is kube-proxy and of a DaemonSet.
-func runsProxy(pod *framework.PodInfo) bool {
-	owner := metav1.GetControllerOfNoCopy(pod)
-	return owner != nil && owner.Kind == "DaemonSet" && owner.Name == "kube-proxy" && pod.Namespace == metav1.NamespaceSystem
-}
-
-// withPromised returns info with all devices of its node, though some may be unhealthy (kubelet counts these in the capacity alone), and
-// with the template's extended resources that the node lacks or shows as zero, unless the node, or other nodes of the group, show that they
-// lack them for good. A node that is gone may have lost an accelerator. While it lives, the next one counts as weak as it is: if all nodes of
-// the group are so, launches would not end. It makes a new NodeInfo, because the scheduler computes its own sums only when a node is set.
-func withPromised(info *framework.NodeInfo, nodes []*corev1.Node, t *fromgroup.Template) *framework.NodeInfo {
-	live := info.Node()
-	node := live
+// promise gives a node all of its devices, though some may be unhealthy (kubelet counts these in the capacity alone), and the template's
+// extended resources that it lacks or shows as zero, unless the node, or other nodes of the group, show that they lack them for good. A node
+// that is gone may have lost an accelerator. While it lives, the next one counts as weak as it is: if all nodes of the group are so, launches
+// would not end.
+func promise(info *framework.NodeInfo, nodes []*corev1.Node, t *fromgroup.Template) {
+	node, live := info.Node(), maps.Clone(info.Node().Status.Allocatable)
+	ensureLists(node)
 	set := func(name corev1.ResourceName, capacity, allocatable resource.Quantity) {
-		if has := node.Status.Allocatable[name]; allocatable.Cmp(has) <= 0 || divided(live, name) || t.Seen.Learnt.Lacks(name) {
-			return
+		if has := node.Status.Allocatable[name]; allocatable.Cmp(has) > 0 && !divided(live, name) && !t.Seen.Learnt.Lacks(name) {
+			node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, allocatable
 		}
-		if node == live {
-			node = live.DeepCopy()
-			ensureLists(node)
-		}
-		node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, allocatable
 	}
-	for name, all := range live.Status.Capacity {
+	for name, all := range node.Status.Capacity {
 		if strings.Contains(string(name), "/") { // kubelet reserves a part of its own resources
 			set(name, all, all)
 		}
 	}
-	gone := weaker(live, t) && !among(nodes, live)
+	gone := weaker(node, t) && !among(nodes, node)
 	for name, promised := range t.Capacity {
-		if shown := live.Status.Allocatable[name]; shown.IsZero() && nodetemplate.Extended(name) || gone && nodetemplate.IsAccelerator(name) {
+		if shown := live[name]; shown.IsZero() && nodetemplate.Extended(name) || gone && nodetemplate.IsAccelerator(name) {
 			set(name, promised, t.Allocatable[name])
 		}
 	}
-	if node == live {
-		return info
-	}
-	return rebuilt(info, node, info.LocalResourceSlices)
+	info.SetNode(node) // only then does the scheduler compute its own sums
 }
 
 // among reports whether the node of a NodeInfo lives.
@@ -198,9 +173,9 @@ func weaker(node *corev1.Node, t *fromgroup.Template) bool {
 	return false
 }
 
-// divided reports whether the node shows parts of an accelerator, or renamed time slices, in its place.
-func divided(node *corev1.Node, whole corev1.ResourceName) bool {
-	for name, shown := range node.Status.Allocatable {
+// divided reports whether a node shows parts of an accelerator, or renamed time slices, in its place.
+func divided(allocatable corev1.ResourceList, whole corev1.ResourceName) bool {
+	for name, shown := range allocatable {
 		if !shown.IsZero() && nodetemplate.Divides(name, whole) {
 			return true
 		}
@@ -233,21 +208,21 @@ func sizeOf(t instancetypes.Type, name corev1.ResourceName) int64 {
 	return 0
 }
 
-// withLeast returns info with no more than the template counts on, where another type of the group is smaller than the node's: AWS may
+// limit leaves a node no more than the template counts on, where another type of the group is smaller than the node's: AWS may
 // launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. So it does of more GPUs
 // than the node's type has, which are parts, and of joined local disks, because the template may know nothing of them. Among types of
 // one size the node's figure stays, because it is exact.
-func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
-	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || nodemeta.Template.On(info.Node()) {
-		return info
+func limit(info *framework.NodeInfo, t *fromgroup.Template, catalogue *instancetypes.Catalogue) {
+	node := info.Node()
+	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || nodemeta.Template.On(node) {
+		return
 	}
-	own, known := catalogue.Lookup(info.Node().Labels[corev1.LabelInstanceTypeStable])
+	own, known := catalogue.Lookup(node.Labels[corev1.LabelInstanceTypeStable])
 	all := make([]instancetypes.Type, len(t.InstanceTypes))
 	for i, name := range t.InstanceTypes {
 		all[i], _ = catalogue.Lookup(name)
 	}
-	node := info.Node()
-	for name, shown := range info.Node().Status.Allocatable {
+	for name, shown := range node.Status.Allocatable {
 		if sizes[name] == nil && !nodetemplate.IsAccelerator(name) {
 			continue
 		}
@@ -255,7 +230,7 @@ func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *insta
 		for i := range all {
 			smallest = min(smallest, sizeOf(all[i], name))
 		}
-		has, disk := info.Node().Status.Capacity[name], name == corev1.ResourceEphemeralStorage
+		has, disk := node.Status.Capacity[name], name == corev1.ResourceEphemeralStorage
 		if known && size <= smallest || disk && !joined(has.Value(), size) {
 			continue
 		}
@@ -266,16 +241,10 @@ func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *insta
 			capacity, least = scaled(has, part), share
 		}
 		if least.Cmp(shown) < 0 {
-			if node == info.Node() {
-				node = node.DeepCopy()
-			}
 			node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, least
 		}
 	}
-	if node == info.Node() {
-		return info
-	}
-	return rebuilt(info, node, info.LocalResourceSlices)
+	info.SetNode(node)
 }
 
 // joined reports whether a disk of that size can be the local ones together, or mirrored (RAID 10). Filesystems take some of it.
@@ -283,11 +252,6 @@ func joined(disk, local int64) bool { return disk <= local && disk > local*2/5 }
 
 func scaled(q resource.Quantity, by float64) resource.Quantity {
 	return *resource.NewQuantity(int64(q.AsApproximateFloat64()*by), q.Format)
-}
-
-// rebuilt returns info with another node and other slices.
-func rebuilt(info *framework.NodeInfo, node *corev1.Node, slices []*resourceapi.ResourceSlice) *framework.NodeInfo {
-	return framework.NewNodeInfo(node, slices, info.Pods()...).SetCSINode(info.CSINode)
 }
 
 // Placeholder is a node of a group about which nothing is known. No pod fits on it. Without a NodeInfo of the group the core would give up

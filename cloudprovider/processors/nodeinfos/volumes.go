@@ -64,13 +64,13 @@ func ebsOf(node *storagev1.CSINode) *storagev1.CSINodeDriver {
 // and a local disk take the place of a volume each (github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/limits, read 2026-11).
 const usualLimit = 25
 
-// complete returns info with the EBS driver on its node. The limit is the least of the types: what a node of the type has shown, or else
+// complete gives info's node the EBS driver. The limit is the least of the types: what a node of the type has shown, or else
 // the usual one. The driver of a live node stays as it is in a group of one type, and where it states no limit.
-func (l volumeLimits) complete(info *framework.NodeInfo, types []string, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
-	node, least := cmp.Or(info.CSINode, &storagev1.CSINode{}).DeepCopy(), int32(math.MaxInt32)
+func (l volumeLimits) complete(info *framework.NodeInfo, types []string, catalogue *instancetypes.Catalogue) {
+	node, least := cmp.Or(info.CSINode, &storagev1.CSINode{}), int32(math.MaxInt32)
 	live := ebsOf(node)
 	if live != nil && (len(types) < 2 || live.Allocatable == nil || live.Allocatable.Count == nil) {
-		return info
+		return
 	}
 	for _, name := range types {
 		limit, shown := l[name]
@@ -81,10 +81,10 @@ func (l volumeLimits) complete(info *framework.NodeInfo, types []string, catalog
 	}
 	if live != nil {
 		*live.Allocatable.Count = min(*live.Allocatable.Count, least)
-	} else {
-		node.Name = info.Node().Name
-		node.Spec.Drivers = append(node.Spec.Drivers, storagev1.CSINodeDriver{Name: ebsDriver, NodeID: node.Name,
-			Allocatable: &storagev1.VolumeNodeResources{Count: &least}})
+		return
 	}
-	return rebuilt(info, info.Node(), info.LocalResourceSlices).SetCSINode(node)
+	node.Name = info.Node().Name
+	node.Spec.Drivers = append(node.Spec.Drivers, storagev1.CSINodeDriver{Name: ebsDriver, NodeID: node.Name,
+		Allocatable: &storagev1.VolumeNodeResources{Count: &least}})
+	info.CSINode = node
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/smithy-go/middleware"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -71,7 +70,7 @@ type Reading struct {
 	undivided  map[string][]launchspec.Problem
 	templates  map[string]*fromgroup.Template // of groups and their zonal views of now, by ID
 	build      func(*group.Group) *fromgroup.Template
-	regions    map[string]string
+	region     func(group string) string
 	from       string // the folder, "" for AWS
 }
 
@@ -84,7 +83,7 @@ func (r *Reading) Template(g *group.Group) *fromgroup.Template {
 }
 
 // Region returns the region of a group of the reading, or "" where it is unknown.
-func (r *Reading) Region(g *group.Group) string { return r.regions[g.Name] }
+func (r *Reading) Region(g *group.Group) string { return r.region(g.Name) }
 
 // Views returns the zonal views of a group of the reading, one node group for each zone, where the autoscaler would scale it
 // zone by zone. There are none if the group is one node group itself. AWS's refusals to the autoscaler at run time are unknown
@@ -153,7 +152,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
 	r := &Reading{Groups: groups, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
-		nodeGroups: map[string][]*group.Group{}, possible: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
+		nodeGroups: map[string][]*group.Group{}, possible: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, region: regionOf}
 	if types != nil {
 		catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, catalogue)
 	}
@@ -161,8 +160,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		return fromgroup.Seen{}.Build(nil, g, regionOf(g.Name), catalogue)
 	}
 	for _, g := range r.Groups {
-		template := r.build(g)
-		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(regionOf(g.Name), template.Labels[corev1.LabelTopologyRegion])
+		r.templates[g.Name] = r.build(g)
 		var divisible bool
 		if r.nodeGroups[g.Name], divisible, r.undivided[g.Name] = cache.NodeGroups(g); divisible {
 			r.possible[g.Name] = g.ByZone()
