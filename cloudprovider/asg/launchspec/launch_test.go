@@ -274,6 +274,8 @@ func TestTypesKnowTheSearchThatFoundThem(t *testing.T) {
 			&ec2types.InstanceRequirementsRequest{SpotMaxPricePercentageOverLowestPrice: percent}},
 		{"by the launch template", Source{Template: searching, Mixed: true},
 			&ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: percent}},
+		{"by an override's launch template", Source{Template: named, Mixed: true, Overrides: []Override{{Template: searching}}},
+			&ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: percent}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			launch, problems := r.fromTemplates(&Group{Source: tt.source})

@@ -31,23 +31,28 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 		return nil
 	}
 	var keys []requirementsKey
-	ask := func(json, imageID string) {
-		if image, err := r.machineImage(imageID); err == nil {
+	for _, o := range g.Source.entries() {
+		used := r.templateOf(o, base)
+		if used == nil {
+			continue
+		}
+		json := used.requirementsFor(o)
+		if image, err := r.machineImage(used.ImageID); err == nil && json != "" {
 			keys = append(keys, requirementsKey{json: json, image: image})
 		}
 	}
-	for _, o := range g.Source.Overrides {
-		if o.Requirements == nil {
-			continue
-		}
-		if used := r.templateOf(o, base); used != nil {
-			ask(requirementsJSON(o.Requirements), used.ImageID)
-		}
-	}
-	if len(g.Source.Overrides) == 0 && base.requirementsJSON != "" {
-		ask(base.requirementsJSON, base.ImageID)
-	}
 	return keys
+}
+
+// requirementsFor returns the requirements that select the types of an entry with the template as canonical JSON, "" where a type is named.
+func (t *template) requirementsFor(o Override) string {
+	switch {
+	case o.InstanceType != "":
+		return ""
+	case o.Requirements != nil:
+		return requirementsJSON(o.Requirements)
+	}
+	return t.requirementsJSON
 }
 
 // requirementsJSON returns the requirements of a policy (Auto Scaling's type) or a template (EC2's) as canonical JSON of the request's. All three have
