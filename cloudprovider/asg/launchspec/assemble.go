@@ -251,11 +251,11 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 }
 
 func (r *Resolver) addMatching(json, imageID string, weight int, add func(string, int, *ec2types.InstanceRequirementsRequest)) error {
-	image, err := r.machineImage(imageID)
+	architecture, err := r.architecture(imageID)
 	if err != nil {
 		return fmt.Errorf("the instance types that meet the group's requirements are not known: image %q: %s", imageID, awsclient.Brief(err))
 	}
-	names, err := r.requirements.get(requirementsKey{json: json, image: image})
+	names, err := r.requirements.get(requirementsKey{json, architecture})
 	if names == nil {
 		return fmt.Errorf("the instance types that meet the group's requirements are not known: %s", awsclient.Brief(err))
 	}
