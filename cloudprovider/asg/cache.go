@@ -65,7 +65,7 @@ type Cache struct {
 	refusals *refusals
 	skew     atomic.Int64                   // how many nanoseconds AWS's clock is ahead of ours, by the last reading
 	trouble  atomic.Int64                   // when a reading of all groups last failed because AWS is overloaded or at fault, in nanoseconds
-	absent   map[string]bool                // groups in --nodes flags that AWS does not have, guarded by the mu of groups
+	absent   []string                       // names in --nodes flags that AWS does not have, guarded by the mu of groups. Replaced, never changed
 	actions  *lookup.Cache[[]group.Timed]   // that AWS has scheduled, by group
 	acted    *lookup.Answers[[]group.Timed] // the actions by which turn has set the sizes
 	looked   time.Time                      // when turn has last requested the actions
@@ -97,7 +97,7 @@ func NewCache(o Options) *Cache {
 	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock, began: o.Clock.Now(),
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
-		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
+		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
 	c.together.Clock, c.together.Call = o.Clock, c.terminate

@@ -44,7 +44,7 @@ func suspended(g *group.Group, now time.Time) error {
 
 // paused returns the error of a write to g that its pause rules out, or nil. The reading before the write may be the first that shows the tag.
 func paused(g *group.Group, now time.Time, down bool) error {
-	if p := g.LeftAlone(now).Of(down); down && p.Down || !down && p.Up {
+	if p := g.LeftAlone(now, down); p != (group.Pause{}) {
 		cause, _ := p.Why(g.Name)
 		return fmt.Errorf("auto scaling group %q is paused%s", g.Name, cause)
 	}

@@ -42,7 +42,7 @@ var byParameter = fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami",
 
 func TestImageFacts(t *testing.T) {
 	w := withImages(t, ofAL2023, scalingGroup("g", 0, 0, 3), al2023).started()
-	want := &launchspec.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
+	want := &launchspec.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", RootDevice: "/dev/xvda",
 		BlockDevices: []launchspec.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
 	assert.Empty(t, cmp.Diff(want, w.group("g").LaunchSpec.Image), "image (-want +got)")
 	windows := al2023

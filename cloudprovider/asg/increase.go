@@ -22,7 +22,7 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) error {
 		return err
 	}
 	defer unlock()
-	if g, n = c.retryOverdue(g, "", n); n == 0 || g == nil {
+	if n = c.retryOverdue(g, "", n); n == 0 {
 		return nil
 	}
 	now, err := c.synchronously(g)
@@ -76,7 +76,7 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	if now, err := c.synchronously(g); !now {
 		return because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
-	if g, n = c.retryOverdue(g, zone, n); n == 0 || g == nil {
+	if n = c.retryOverdue(g, zone, n); n == 0 {
 		return nil
 	}
 	if n -= c.fromPredecessor(before, g, zone); n <= 0 {
@@ -114,14 +114,10 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	return err
 }
 
-// retryOverdue has AWS's own next attempt count for the increase of g by n in the zone. It returns what is left of n, and the group then.
-func (c *Cache) retryOverdue(g *group.Group, zone string, n int) (*group.Group, int) {
-	again := map[string]int{}
-	now := c.groups.update(g.Name, func(e *entry) { again = e.RetryOverdue(map[string]int{zone: n}, c.clock.Now()) })
-	if again[zone] > 0 {
-		g = now
-	}
-	return g, n - again[zone]
+// retryOverdue has AWS's own next attempt count for the increase of g by n in the zone, and returns what is left of n.
+func (c *Cache) retryOverdue(g *group.Group, zone string, n int) int {
+	c.groups.update(g.Name, func(e *entry) { n -= e.RetryOverdue(map[string]int{zone: n}, c.clock.Now())[zone] })
+	return n
 }
 
 var ErrNotAtomic = errors.New("cannot launch all or nothing")

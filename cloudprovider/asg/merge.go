@@ -125,8 +125,9 @@ func (e *entry) isAnother(g types.AutoScalingGroup) bool {
 	return (byARN || byTime) && !(byARN && arn == e.arn) && !(byTime && createdAt.Equal(e.createdAt))
 }
 
-// noteAbsent logs once for each group in a --nodes flag that AWS does not have it.
+// noteAbsent remembers the groups in --nodes flags that AWS does not have, and logs each once.
 func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
+	var absent []string
 	for _, named := range c.options.Discovery.Named {
 		name := named.Name
 		_, ok := found[name]
@@ -134,13 +135,14 @@ func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScali
 			ok = slices.Contains(found[group].AvailabilityZones, zone)
 		}
 		if ok {
-			delete(c.absent, name)
-		} else if !c.absent[name] {
-			c.absent[name] = true
+			continue
+		}
+		if absent = append(absent, name); !slices.Contains(c.absent, name) {
 			klog.FromContext(ctx).Info("There is no Auto Scaling group of the name that a --nodes flag gives, in this region and account",
 				"group", name)
 		}
 	}
+	c.absent = absent
 }
 
 // forget drops the groups that the reading did not find, and shows for a time why.

@@ -17,12 +17,12 @@ import (
 // described counts the calls of an action so far.
 func (w *world) described(action string) int { return w.aws.Calls()[action] }
 
-// leftAlone waits for so long, and returns what is left alone of group "a" then.
+// leftAlone waits for so long, and returns why scale-down leaves group "a" alone then.
 func (w *world) leftAlone(after time.Duration) group.Pause {
 	w.t.Helper()
 	time.Sleep(after)
 	synctest.Wait() // for a reading at this very moment
-	return w.group("a").LeftAlone(time.Now())
+	return w.group("a").LeftAlone(time.Now(), true)
 }
 
 const refreshes = "DescribeInstanceRefreshes"
@@ -43,7 +43,7 @@ func pausesScaleDown(t *testing.T, bake time.Duration) {
 	p := w.leftAlone(2 * time.Minute)
 	assert.Truef(t, p.Down && !p.Up && strings.Contains(p.Operation.Text, "instance refresh"),
 		"during an instance refresh %+v is left alone, want scale-down", p)
-	assert.Zero(t, w.group("b").LeftAlone(time.Now()), "left alone of another group")
+	assert.Zero(t, w.group("b").LeftAlone(time.Now(), true), "left alone of another group")
 	assert.True(t, w.leftAlone(time.Hour).Down, "scale-down is left alone an hour later")
 	assert.LessOrEqual(t, w.described(refreshes), 35, "looks in an hour, want at most one in two minutes")
 	w.must(w.aws.Resume("a", "InstanceRefresh"))
@@ -96,7 +96,7 @@ func TestRefreshOfRootVolumesPausesScaleDown(t *testing.T) {
 		before := w.described(refreshes)
 		assert.True(t, w.leftAlone(2*time.Minute).Down, "scale-down is left alone")
 		assert.LessOrEqual(t, w.described(refreshes)-before, 3, "looks, want one or two")
-		assert.True(t, w.with(nil).started().group("a").LeftAlone(time.Now()).Down, "a new leader leaves scale-down alone")
+		assert.True(t, w.with(nil).started().group("a").LeftAlone(time.Now(), true).Down, "a new leader leaves scale-down alone")
 	})(t)
 }
 
@@ -130,7 +130,7 @@ func TestStartSeesInstanceRefresh(t *testing.T) {
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
 		w.must(w.aws.Suspend("a", "InstanceRefresh"))
 		time.Sleep(time.Minute)
-		assert.True(t, w.with(nil).started().group("a").LeftAlone(time.Now()).Down, "a new leader leaves scale-down alone")
+		assert.True(t, w.with(nil).started().group("a").LeftAlone(time.Now(), true).Down, "a new leader leaves scale-down alone")
 	})(t)
 }
 

@@ -21,13 +21,7 @@ import (
 func (c *Cache) Absent() []string {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
-	var names []string
-	for _, named := range c.options.Discovery.Named {
-		if c.absent[named.Name] {
-			names = append(names, named.Name)
-		}
-	}
-	return names
+	return c.absent
 }
 
 // Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one call per 100 groups and search.

@@ -152,7 +152,7 @@ func TestGroupWhoseTerminationsAreDeniedIsLeftAloneForAWhile(t *testing.T) {
 			a, b := scalingGroup("a", 0, 4, 10), scalingGroup("b", 0, 4, 10)
 			w := newWorld(t, a, b).started()
 			alone := func(name string) (cause, remedy string, down bool) {
-				p := w.group(name).LeftAlone(time.Now())
+				p := w.group(name).LeftAlone(time.Now(), true)
 				cause, remedy = p.Why(name)
 				return cause, remedy, p.Down
 			}
@@ -199,11 +199,11 @@ func TestInstanceThatAWSEndsMeanwhileProvesNoTermination(t *testing.T) {
 			ids := w.ids("a")
 			assert.Lenf(t, staying(t, w.cache.Terminate(t.Context(), "a", ids[1:])), 3, "%s: stay", code)
 			before := w.group("a")
-			require.Truef(t, before.LeftAlone(time.Now()).Down || !before.EndFailed.IsZero(), "%s: nothing is noted", code)
+			require.Truef(t, before.LeftAlone(time.Now(), true).Down || !before.EndFailed.IsZero(), "%s: nothing is noted", code)
 			w.calls.afterWrite = sync.OnceFunc(func() { w.must(w.aws.Reclaim(ids[0])) })
 			assert.Emptyf(t, staying(t, w.cache.Replace(t.Context(), "a", ids[:1])), "%s: stays though AWS ends it", code)
 			after := w.group("a")
-			assert.Equalf(t, []any{before.LeftAlone(time.Now()).Down, before.EndFailed}, []any{after.LeftAlone(time.Now()).Down, after.EndFailed},
+			assert.Equalf(t, []any{before.LeftAlone(time.Now(), true).Down, before.EndFailed}, []any{after.LeftAlone(time.Now(), true).Down, after.EndFailed},
 				"%s: paused for scale-down, and the failure that is noted", code)
 		}
 	})

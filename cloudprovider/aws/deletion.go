@@ -143,7 +143,7 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	} else if gone.placeholders > 0 {
 		errs = append(errs, n.withdraw(gone.placeholders))
 	}
-	p := n.provider.Paused(n.group()).Of(true)
+	p := n.provider.Paused(n.group(), true)
 	switch {
 	case len(gone.ids) == 0:
 	case p.Down && unregistered(nodes):

@@ -54,11 +54,11 @@ func (n *NodeGroup) Debug() string { return fmt.Sprintf("%s (%d:%d)", n.id, n.Mi
 // its minimum either. The core checks these sizes before it changes anything, also in another process.
 func (n *NodeGroup) MinSize() int {
 	g := n.group()
-	least, p := g.MinInstances(), n.provider.Paused(g)
-	if p.Down {
+	least := g.MinInstances()
+	if n.provider.Paused(g, true).Down {
 		least = max(least, g.TargetInstances())
 	}
-	if p.Up {
+	if n.provider.Paused(g, false).Up {
 		least = min(least, g.TargetInstances())
 	}
 	if most, below := n.provider.SpendCaps().least[n.id]; below {
@@ -76,7 +76,7 @@ func (n *NodeGroup) MostSize() int { return n.upTo((*group.Group).MostInstances)
 
 func (n *NodeGroup) upTo(most func(*group.Group) int) int {
 	g := n.group()
-	if n.provider.Paused(g).Up {
+	if n.provider.Paused(g, false).Up {
 		return g.TargetInstances()
 	}
 	return n.provider.WithinCaps(g, most(g))

@@ -208,8 +208,8 @@ func (p *Provider) AtCap(name string) bool {
 // raise has AWS asked for delta more instances, which count against the spend caps from now on. The core has looked at the sizes before, but not
 // at raises of other groups under the same cap at the same time, and a pause may have begun. Instances that AWS refuses count until the next view.
 func (n *NodeGroup) raise(delta int, ask func() error) error {
-	if p := n.provider.Paused(n.group()); p.Up {
-		return n.pausedError(p.Of(false))
+	if p := n.provider.Paused(n.group(), false); p.Up {
+		return n.pausedError(p)
 	}
 	caps := n.provider.SpendCaps()
 	caps.mu.Lock()

@@ -55,14 +55,16 @@ func (p *Provider) IsMember(node *corev1.Node) bool {
 	return i != nil && i.Lifecycle.Counts()
 }
 
-// Paused returns what is left alone now of a node group, by its owner or because AWS works on it.
-func (p *Provider) Paused(g *group.Group) group.Pause { return g.LeftAlone(p.clock.Now()) }
+// Paused returns why a node group is left alone now, by its owner or because AWS works on it. See group.LeftAlone.
+func (p *Provider) Paused(g *group.Group, down bool) group.Pause {
+	return g.LeftAlone(p.clock.Now(), down)
+}
 
 // Keeps reports whether the node stays whatever its pods: it or its group asks to be left alone. The capacity of a zone under a zonal shift is
 // wanted back when the shift ends, and the removal of an instance in standby would fail after its pods were evicted.
 func (p *Provider) Keeps(node *corev1.Node) bool {
 	_, g := p.instanceNow(node)
-	return g != nil && p.Paused(g).Down || p.InShiftedZone(node) || p.InStandby(node) || nodemeta.DoNotDisrupt.Of(node) == "true"
+	return g != nil && p.Paused(g, true).Down || p.InShiftedZone(node) || p.InStandby(node) || nodemeta.DoNotDisrupt.Of(node) == "true"
 }
 
 // instanceNow returns the node's instance and its group by the newest reading, which may be newer than the View, or nil.

@@ -191,7 +191,7 @@ func putBack(ctx context.Context) outcome {
 func (h *Handler) nothingToDo(e event.Event, announced time.Time, i *group.Instance, g *group.Group) bool {
 	switch e.Kind {
 	case event.Rebalance: // Capacity Rebalancing has its own replacement first, and then ends the instance
-		return h.Rebalance != Drain || g.CapacityRebalance || g.LeftAlone(h.Clock.Now()).Down || i.Lifecycle.Leaving() || h.node(i.ID) == nil
+		return h.Rebalance != Drain || g.CapacityRebalance || g.LeftAlone(h.Clock.Now(), true).Down || i.Lifecycle.Leaving() || h.node(i.ID) == nil
 	case event.StateChange:
 		node := h.node(i.ID)
 		if !i.Lifecycle.Leaving() && node == nil {

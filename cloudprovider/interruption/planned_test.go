@@ -453,7 +453,7 @@ func TestRecommendationIsGivenUpOnceItsGroupIsLeftAlone(t *testing.T) {
 				stop()
 			}
 			require.NoError(t, tt.freeze(w))
-			w.within(2*time.Minute, "frozen in a reading", func() bool { return w.cache.Snapshot().Group("spot").LeftAlone(time.Now()).Down })
+			w.within(2*time.Minute, "frozen in a reading", func() bool { return w.cache.Snapshot().Group("spot").LeftAlone(time.Now(), true).Down })
 			if tt.next {
 				run()
 			}

@@ -45,8 +45,8 @@ func (h *Handler) takenBack(j *job) (why string) {
 		}
 	case c.Kind != event.Reboot && c.planned() && g == nil:
 		return "its group is no longer autoscaled"
-	case c.Kind == event.Rebalance && j.resumed.Terminating.IsZero() && g.LeftAlone(h.Clock.Now()).Down:
-		cause, _ := g.LeftAlone(h.Clock.Now()).Of(true).Why(j.group)
+	case c.Kind == event.Rebalance && j.resumed.Terminating.IsZero() && g.LeftAlone(h.Clock.Now(), true).Down:
+		cause, _ := g.LeftAlone(h.Clock.Now(), true).Why(j.group)
 		return "its group is paused" + cause
 	}
 	return ""

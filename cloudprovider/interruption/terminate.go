@@ -131,7 +131,7 @@ func (h *Handler) inGroup(instance string) bool {
 
 func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 	// AWS has launched a replacement, or is about to. A group that loses no node for now keeps its desired capacity.
-	if g := h.Groups.Snapshot().Group(j.group); h.replacedByAWS(j) || g != nil && g.LeftAlone(h.Clock.Now()).Down {
+	if g := h.Groups.Snapshot().Group(j.group); h.replacedByAWS(j) || g != nil && g.LeftAlone(h.Clock.Now(), true).Down {
 		return h.gatherTermination(ctx, j.group, j.instance, true)
 	}
 	err := h.gatherTermination(ctx, j.group, j.instance, false)

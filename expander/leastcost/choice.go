@@ -26,6 +26,7 @@ type choice struct {
 	made    time.Time
 
 	preferred bool // it follows what pods prefer
+	cut       bool // time was short for the plan
 }
 
 type assignment struct {
@@ -217,7 +218,7 @@ func (b choice) options(candidates []candidate) (list []expander.Option) {
 	return list
 }
 
-func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanation {
+func (f *Filter) explain(candidates []candidate, b choice) []Explanation {
 	list := make([]Explanation, len(candidates))
 	total, pods := pricing.Amount{}, len(b.all())
 	for i := range candidates {
@@ -233,7 +234,7 @@ func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanati
 		e.Preferred = b.preferred
 	}
 	for i := range list {
-		list[i].TotalCost, list[i].TotalPods, list[i].Cut = total, pods, cut
+		list[i].TotalCost, list[i].TotalPods, list[i].Cut = total, pods, b.cut
 	}
 	return list
 }

@@ -105,7 +105,6 @@ func (d *demand) classify(candidates []candidate) {
 			d.classes = append(d.classes, class{request: d.requests[i], limit: limits[i], separation: separation[i], scores: scores[i]})
 			d.ables = append(d.ables, d.able[i])
 		}
-		d.classes[at].count++
 		d.classes[at].pods = append(d.classes[at].pods, pod)
 	}
 }

@@ -39,7 +39,7 @@ type Filter struct {
 	limit   time.Duration // of one plan
 	clock   clock.PassiveClock
 	devices func() *drasnapshot.Snapshot
-	rest    *remainder              // of the last plan, nil for none
+	rest    *choice                 // the last one, whose plan may go on, nil for none
 	last    map[string]fmt.Stringer // see Words
 
 	// Preferences is set before the first use.
@@ -82,7 +82,10 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	for _, e := range d.explanations {
 		f.last[e.NodeGroup] = e
 	}
-	f.rest = d.remainder()
+	f.rest = nil
+	if len(d.choice.planned[d.choice.first].nodes) > 0 {
+		f.rest = new(d.choice)
+	}
 	return d.choice.options(d.candidates)
 }
 
@@ -109,13 +112,11 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	d := newDemand(candidates, devices)
 	d.off, d.daemons = f.Preferences.keepingOff(d.pods, candidates)
 	b, goesOn := f.rest.next(f, candidates, d)
-	if goesOn {
-		t.cut = f.rest.cut
-	} else {
+	if !goesOn {
 		b = f.cheapestChoice(candidates, d, t)
-		b.made = f.clock.Now()
+		b.made, b.cut = f.clock.Now(), t.cut
 	}
-	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut)}
+	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b)}
 }
 
 // log logs judgements on V(4), for the chain logs the choice. It always logs that time was short, for an operator can act on that.

@@ -13,26 +13,14 @@ import (
 // planLasts is how long a plan goes on. Prices, interruptions and capacity may change meanwhile, and its rest may have waited for a limit.
 const planLasts = time.Minute
 
-// remainder is a plan after a choice.
-type remainder struct {
-	choice
-	later []plan.Node // in the order of the plan
-	cut   bool        // time was short for the plan
-}
-
-// remainder returns what is left of the plan after its choice, or nil.
-func (d *decision) remainder() *remainder {
-	b := d.choice
-	if len(b.planned[b.first].nodes) == 0 {
-		return nil
-	}
-	r := &remainder{choice: b, cut: d.explanations[0].Cut}
+// later returns the nodes that the plan has for other groups than the first, in its order.
+func (b *choice) later() (nodes []plan.Node) {
 	for i, a := range b.planned {
 		if i != b.first {
-			r.later = append(r.later, a.nodes...)
+			nodes = append(nodes, a.nodes...)
 		}
 	}
-	return r
+	return nodes
 }
 
 // Plan returns the nodes that the last BestOptions has chosen, none for a whole option, and those that the plan has for later.
@@ -40,13 +28,13 @@ func (f *Filter) Plan() (chosen, later []plan.Node) {
 	if f.rest == nil {
 		return nil, nil
 	}
-	return f.rest.planned[f.rest.first].nodes, f.rest.later
+	return f.rest.planned[f.rest.first].nodes, f.rest.later()
 }
 
 // next returns the next scale-up of the plan. It is not ok where the plan no longer holds: it is old, other pods are pending, too, some pods
 // of a node no longer are, or a group no longer takes what is planned for it.
-func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice, ok bool) {
-	if r == nil || f.clock.Since(r.made) > planLasts {
+func (last *choice) next(f *Filter, candidates []candidate, d *demand) (b choice, ok bool) {
+	if last == nil || f.clock.Since(last.made) > planLasts {
 		return b, false
 	}
 	at := make(map[string]int, len(candidates))
@@ -58,9 +46,9 @@ func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice
 	for _, pod := range d.pods {
 		pending[pod.UID] = pod
 	}
-	b = choice{planned: make([]assignment, len(candidates)), alike: r.alike, made: r.made, preferred: r.preferred}
+	b = choice{planned: make([]assignment, len(candidates)), alike: last.alike, made: last.made, preferred: last.preferred, cut: last.cut}
 	placed := 0
-	for _, node := range r.later {
+	for _, node := range last.later() {
 		pods := node.Waiting(pending)
 		if len(pods) == 0 {
 			continue

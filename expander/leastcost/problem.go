@@ -14,7 +14,6 @@ type amounts []int64
 // class is pods that are alike to the plan: they ask for the same, and the same shapes can take them.
 type class struct {
 	request    amounts
-	count      int          // of pods
 	pods       []*apiv1.Pod // by namespace and name
 	fits       bits         // the shapes that have room for one
 	limit      nodeLimit    // beside what a node offers
@@ -41,7 +40,7 @@ type problem struct {
 // counts are the pods by class.
 func (p *problem) counts() (counts []int) {
 	for _, class := range p.classes {
-		counts = append(counts, class.count)
+		counts = append(counts, len(class.pods))
 	}
 	return counts
 }

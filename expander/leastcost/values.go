@@ -39,7 +39,7 @@ func (pl *planner) estimate() {
 		_, worth := pl.filler.fill(s, pl.values, counts, sample)
 		for c := range pl.problem.classes {
 			if class := &pl.problem.classes[c]; class.fits.has(s) {
-				worth = max(worth, pl.values[c]*float64(pl.problem.fitting(c, s, shape.offered, class.count, nil)))
+				worth = max(worth, pl.values[c]*float64(pl.problem.fitting(c, s, shape.offered, len(class.pods), nil)))
 			}
 		}
 		pl.upper[s] = worth / shape.cost
@@ -77,7 +77,7 @@ func (pl *planner) paid(of packing, values []float64) []float64 {
 	}
 	next := slices.Clone(values)
 	for c, class := range pl.problem.classes {
-		if placed := class.count - of.left[c]; placed > 0 {
+		if placed := len(class.pods) - of.left[c]; placed > 0 {
 			next[c] = (values[c] + sum[c]/float64(placed)) / 2
 		}
 	}

@@ -46,34 +46,24 @@ func (p Pause) At(now time.Time) Pause {
 	return p
 }
 
-// LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances, terminates none or denies it. The
-// group loses no node then, because AWS replaces instances or would keep a drained one, and it still grows unless the new instance would go soon.
-func (g *Group) LeftAlone(now time.Time) Pause {
-	p, o := g.Pause.At(now), g.Operation
+// LeftAlone returns why the group loses no node at a moment, or, unless down, why it grows no more. It is zero where nothing keeps it. The reason is
+// the tag, or that AWS itself works on the instances, terminates none or denies it. The group loses no node then, because AWS replaces instances or
+// would keep a drained one, and it still grows unless the new instance would go soon.
+func (g *Group) LeftAlone(now time.Time, down bool) Pause {
+	tag, o := g.Pause.At(now), g.Operation
 	if o.Text == "" { // a replacement that only bakes has none
 		o = g.Denied.At(now).Operation
 	}
 	if o.Text == "" && g.Suspended(ProcessTerminate) {
 		o = launchspec.Operation{Text: "its process Terminate is suspended", Remedy: shellword.ResumeProcess(g.Name, ProcessTerminate)}
 	}
-	if o.Text == "" || p.Down && (p.Up || !o.Ends) {
-		return p
-	}
-	if p.Up && !o.Ends {
-		return Pause{Up: true, Down: true, Until: p.Until, Operation: o}
-	}
-	return Pause{Up: o.Ends, Down: true, Operation: o}
-}
-
-// Of returns the part of what LeftAlone returned that has one reason: why the group loses no node, or else why it grows no more.
-func (p Pause) Of(down bool) Pause {
-	switch o := p.Operation; {
-	case o == launchspec.Operation{}:
-		return p
-	case down || o.Ends:
+	switch {
+	case o.Text != "" && (down && !tag.Down || o.Ends && !(tag.Up && tag.Down)):
 		return Pause{Up: o.Ends, Down: true, Operation: o}
+	case down && tag.Down, !down && tag.Up:
+		return tag
 	}
-	return Pause{Up: p.Up, Until: p.Until}
+	return Pause{}
 }
 
 // Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none:
@@ -104,7 +94,7 @@ func Replacing(before, g *Group) bool {
 		})
 }
 
-// Why says why a group is left alone, to stand behind "is paused", and how that ends. The Pause has one reason.
+// Why says why a group is left alone, to stand behind "is paused", and how that ends.
 func (p Pause) Why(group string) (cause, remedy string) {
 	end := shellword.DeleteTag(group, TagPaused)
 	switch {

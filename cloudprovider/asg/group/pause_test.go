@@ -95,14 +95,14 @@ func TestEachDirectionIsLeftAloneForItsReason(t *testing.T) {
 		if tt.tag != "" {
 			g.Pause = ReadPause(map[string]string{TagPaused: tt.tag})
 		}
-		p := g.LeftAlone(end.Add(-time.Hour))
-		assert.Truef(t, p.Up == (tt.up != "") && p.Down == (tt.down != ""), "%s: %+v is left alone", tt.name, p)
 		for _, down := range []bool{false, true} {
 			want := tt.up
 			if down {
 				want = tt.down
 			}
-			of := p.Of(down)
+			of := g.LeftAlone(end.Add(-time.Hour), down)
+			assert.Equalf(t, want != "", down && of.Down || !down && of.Up, "%s: %+v is left alone, down %t", tt.name, of, down)
+			assert.Equalf(t, want == "", of == (Pause{}), "%s: %+v is left alone, down %t", tt.name, of, down)
 			cause, remedy := of.Why("web")
 			if want == "" {
 				continue

@@ -1,6 +1,7 @@
 package launchspec
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -168,10 +169,7 @@ func (r *Resolver) nextImages(source Source, used []*template) (images []string)
 // used returns the launch templates that instances start from, each once: as launched, with the images of overrides. All have been read.
 func (r *Resolver) used(source Source, base *template) []*template {
 	var used, others []*template
-	if len(source.Overrides) == 0 {
-		used = append(used, base)
-	}
-	for _, o := range source.Overrides {
+	for _, o := range source.entries() {
 		t := r.templateOf(o, base)
 		same := func(other *template) bool {
 			return other.id == t.id && other.version == t.version && other.ImageID == t.ImageID
@@ -228,7 +226,7 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 			launch.Types = append(launch.Types, Type{Name: name, Weight: weight, VCPUs: vcpus, Image: image, Search: search})
 		}
 	}
-	for i, o := range source.Overrides {
+	for i, o := range source.entries() {
 		used := r.templateOf(o, base)
 		image = nil
 		if used != base {
@@ -240,24 +238,11 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 		if i == 0 || used.EFAInterfaces < launch.EFAInterfaces {
 			launch.EFAInterfaces = used.EFAInterfaces
 		}
-		switch {
-		case o.InstanceType != "":
-			add(o.InstanceType, o.Weight, nil)
-		case o.Requirements != nil:
-			if err := r.addMatching(requirementsJSON(o.Requirements), used.ImageID, o.Weight, add); err != nil {
-				return err
-			}
-		default:
-			add(used.instanceType, o.Weight, nil)
+		if json := used.requirementsFor(o); json == "" {
+			add(cmp.Or(o.InstanceType, used.instanceType), o.Weight, nil)
+		} else if err := r.addMatching(json, used.ImageID, o.Weight, add); err != nil {
+			return err
 		}
-	}
-	if len(source.Overrides) == 0 {
-		if base.requirementsJSON != "" {
-			if err := r.addMatching(base.requirementsJSON, base.ImageID, 1, add); err != nil {
-				return err
-			}
-		}
-		add(base.instanceType, 1, nil)
 	}
 	if len(launch.Types) == 0 {
 		return fmt.Errorf("launch template %s names no instance type, and neither does an override", source.Template)
@@ -266,11 +251,11 @@ func (r *Resolver) addTypes(launch *LaunchSpec, source Source, base *template) e
 }
 
 func (r *Resolver) addMatching(json, imageID string, weight int, add func(string, int, *ec2types.InstanceRequirementsRequest)) error {
-	image, err := r.machineImage(imageID)
+	architecture, err := r.architecture(imageID)
 	if err != nil {
 		return fmt.Errorf("the instance types that meet the group's requirements are not known: image %q: %s", imageID, awsclient.Brief(err))
 	}
-	names, err := r.requirements.get(requirementsKey{json: json, image: image})
+	names, err := r.requirements.get(requirementsKey{json, architecture})
 	if names == nil {
 		return fmt.Errorf("the instance types that meet the group's requirements are not known: %s", awsclient.Brief(err))
 	}

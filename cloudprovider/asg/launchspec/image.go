@@ -103,8 +103,7 @@ func (r *Resolver) imagesOf(ctx context.Context, in *ec2.DescribeImagesInput) (m
 func imageFrom(in ec2types.Image) *Image {
 	i := &Image{
 		ID: aws.ToString(in.ImageId), Name: aws.ToString(in.Name), Description: aws.ToString(in.Description), RootDevice: aws.ToString(in.RootDeviceName),
-		Architecture: string(in.Architecture), Virtualization: string(in.VirtualizationType),
-		Windows: strings.EqualFold(string(in.Platform), "windows"),
+		Architecture: string(in.Architecture), Windows: strings.EqualFold(string(in.Platform), "windows"),
 	}
 	// AWS charges for neither Linux/UNIX nor the owner's own licence (BYOL, EC2 User Guide, "AMI billing information fields", read 2026-11).
 	details := cmp.Or(aws.ToString(in.PlatformDetails), string(in.Platform))

@@ -259,10 +259,10 @@ func TestTypesKnowTheSearchThatFoundThem(t *testing.T) {
 	r.templates.entries[named] = &memoEntry[template]{value: &template{instanceType: "m5.large"}}
 	r.templates.entries[searching] = &memoEntry[template]{value: templateFrom(ec2types.LaunchTemplateVersion{
 		LaunchTemplateData: &ec2types.ResponseLaunchTemplateData{InstanceRequirements: templates}})}
-	image, err := r.machineImage("")
+	architecture, err := r.architecture("")
 	require.NoError(t, err)
 	for _, requirements := range []any{policys, templates} {
-		r.requirements.entries[requirementsKey{requirementsJSON(requirements), image}] = &memoEntry[[]string]{value: &[]string{"m5.large", "m5.xlarge"}}
+		r.requirements.entries[requirementsKey{requirementsJSON(requirements), architecture}] = &memoEntry[[]string]{value: &[]string{"m5.large", "m5.xlarge"}}
 	}
 	for _, tt := range []struct {
 		name   string
@@ -273,6 +273,8 @@ func TestTypesKnowTheSearchThatFoundThem(t *testing.T) {
 		{"by the policy", Source{Template: named, Mixed: true, Overrides: []Override{{Requirements: policys}}},
 			&ec2types.InstanceRequirementsRequest{SpotMaxPricePercentageOverLowestPrice: percent}},
 		{"by the launch template", Source{Template: searching, Mixed: true},
+			&ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: percent}},
+		{"by an override's launch template", Source{Template: named, Mixed: true, Overrides: []Override{{Template: searching}}},
 			&ec2types.InstanceRequirementsRequest{MaxSpotPriceAsPercentageOfOptimalOnDemandPrice: percent}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,13 +15,8 @@ import (
 // requirementsKey is a question to GetInstanceTypesFromInstanceRequirements: the requirements as canonical JSON, and the image whose architecture
 // narrows them.
 type requirementsKey struct {
-	json  string
-	image machineImage
-}
-
-type machineImage struct {
-	Architecture   ec2types.ArchitectureType
-	Virtualization ec2types.VirtualizationType
+	json         string
+	architecture ec2types.ArchitectureType
 }
 
 // requirementsOf returns the questions whose answers make up the types of g. The templates must have been fetched.
@@ -31,23 +26,28 @@ func (r *Resolver) requirementsOf(g *Group) []requirementsKey {
 		return nil
 	}
 	var keys []requirementsKey
-	ask := func(json, imageID string) {
-		if image, err := r.machineImage(imageID); err == nil {
-			keys = append(keys, requirementsKey{json: json, image: image})
-		}
-	}
-	for _, o := range g.Source.Overrides {
-		if o.Requirements == nil {
+	for _, o := range g.Source.entries() {
+		used := r.templateOf(o, base)
+		if used == nil {
 			continue
 		}
-		if used := r.templateOf(o, base); used != nil {
-			ask(requirementsJSON(o.Requirements), used.ImageID)
+		json := used.requirementsFor(o)
+		if architecture, err := r.architecture(used.ImageID); err == nil && json != "" {
+			keys = append(keys, requirementsKey{json, architecture})
 		}
 	}
-	if len(g.Source.Overrides) == 0 && base.requirementsJSON != "" {
-		ask(base.requirementsJSON, base.ImageID)
-	}
 	return keys
+}
+
+// requirementsFor returns the requirements that select the types of an entry with the template as canonical JSON, "" where a type is named.
+func (t *template) requirementsFor(o Override) string {
+	switch {
+	case o.InstanceType != "":
+		return ""
+	case o.Requirements != nil:
+		return requirementsJSON(o.Requirements)
+	}
+	return t.requirementsJSON
 }
 
 // requirementsJSON returns the requirements of a policy (Auto Scaling's type) or a template (EC2's) as canonical JSON of the request's. All three have
@@ -68,8 +68,8 @@ func requested(text string) *ec2types.InstanceRequirementsRequest {
 // matchingTypes asks EC2 for all pages of the instance types, sorted by name.
 func (r *Resolver) matchingTypes(ctx context.Context, key requirementsKey) (*[]string, error) {
 	pages := ec2.NewGetInstanceTypesFromInstanceRequirementsPaginator(r.apis.EC2, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
-		ArchitectureTypes:    []ec2types.ArchitectureType{key.image.Architecture},
-		VirtualizationTypes:  []ec2types.VirtualizationType{key.image.Virtualization},
+		ArchitectureTypes:    []ec2types.ArchitectureType{key.architecture},
+		VirtualizationTypes:  []ec2types.VirtualizationType{ec2types.VirtualizationTypeHvm}, // as every image for current types has
 		InstanceRequirements: requested(key.json),
 	})
 	var names []string
@@ -99,20 +99,14 @@ func (r *Resolver) assumable(imageID string, err error) bool {
 	return barred(err) || isAlias(imageID) && !(asked && r.aliases.unsure(imageID))
 }
 
-// machineImage returns the image's constraint on types. It is x86-64 where the image is assumable, and hardware virtualisation, as every current
-// image has.
-func (r *Resolver) machineImage(imageID string) (machineImage, error) {
-	image := machineImage{Architecture: ec2types.ArchitectureTypeX8664, Virtualization: ec2types.VirtualizationTypeHvm}
-	if imageID == "" {
-		return image, nil
-	}
+// architecture returns the image's constraint on types. It is x86-64 where the image is assumable.
+func (r *Resolver) architecture(imageID string) (ec2types.ArchitectureType, error) {
 	found, err := r.image(imageID)
-	if found == nil && r.assumable(imageID, err) {
-		return image, nil
+	switch {
+	case imageID == "", found == nil && r.assumable(imageID, err):
+		return ec2types.ArchitectureTypeX8664, nil
+	case found == nil:
+		return "", err
 	}
-	if found == nil {
-		return machineImage{}, err
-	}
-	return machineImage{Architecture: cmp.Or(ec2types.ArchitectureType(found.Architecture), image.Architecture),
-		Virtualization: cmp.Or(ec2types.VirtualizationType(found.Virtualization), image.Virtualization)}, nil
+	return cmp.Or(ec2types.ArchitectureType(found.Architecture), ec2types.ArchitectureTypeX8664), nil
 }

@@ -52,6 +52,17 @@ func (r TemplateRef) String() string { return TemplateOrigin(cmp.Or(r.ID, r.Name
 
 func (r TemplateRef) IsZero() bool { return r.ID == "" && r.Name == "" }
 
+// unchanged are the entries of a source without overrides: what its launch template says, and a weight of 1.
+var unchanged = []Override{{Weight: 1}}
+
+// entries returns the overrides, or the one entry that stands for none. Callers must not change the slice.
+func (s Source) entries() []Override {
+	if len(s.Overrides) == 0 {
+		return unchanged
+	}
+	return s.Overrides
+}
+
 // floats reports whether another version may stand behind the reference tomorrow.
 func (r TemplateRef) floats() bool { return strings.HasPrefix(r.Version, "$") }
 
@@ -79,7 +90,7 @@ func (s Source) Precedes(origin string) bool {
 // launched returns the launch templates that instances start from: the source's own, unless every override names another.
 func (s Source) launched() []TemplateRef {
 	refs := s.templates()
-	if len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.Template.IsZero() || o.Template == s.Template }) {
+	if !slices.ContainsFunc(s.entries(), func(o Override) bool { return o.Template.IsZero() || o.Template == s.Template }) {
 		refs = slices.DeleteFunc(refs, func(r TemplateRef) bool { return r == s.Template })
 	}
 	return refs
@@ -87,7 +98,7 @@ func (s Source) launched() []TemplateRef {
 
 // NamesTypes reports whether overrides name all types that the group launches. Types of requirements or of a launch template may change.
 func (s Source) NamesTypes() bool {
-	return len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.InstanceType == "" })
+	return !slices.ContainsFunc(s.entries(), func(o Override) bool { return o.InstanceType == "" })
 }
 
 func (s Source) namedTypes() (types []Type) {

@@ -125,13 +125,12 @@ func addDevice(devices []BlockDevice, name *string, sizeGiB *int32) []BlockDevic
 
 // Image is a machine image, as far as it decides about nodes. Every field but ID may be empty. It is immutable.
 type Image struct {
-	ID             string
-	Name           string
-	Description    string
-	Architecture   string // as EC2 spells it: x86_64, arm64
-	Virtualization string // hvm or paravirtual
-	Windows        bool
-	Licence        string // for which AWS charges beside the instance, in EC2's words, such as "Windows with SQL Server Web"
-	RootDevice     string // the device name of its root volume
-	BlockDevices   []BlockDevice
+	ID           string
+	Name         string
+	Description  string
+	Architecture string // as EC2 spells it: x86_64, arm64
+	Windows      bool
+	Licence      string // for which AWS charges beside the instance, in EC2's words, such as "Windows with SQL Server Web"
+	RootDevice   string // the device name of its root volume
+	BlockDevices []BlockDevice
 }

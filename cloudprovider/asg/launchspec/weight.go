@@ -2,6 +2,7 @@ package launchspec
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -17,13 +18,7 @@ func (s Source) MinWeight() int {
 	if s.CapacityUnit == unitMemory {
 		return 512
 	}
-	weight := 0
-	for _, o := range s.Overrides {
-		if weight == 0 || o.Weight < weight {
-			weight = o.Weight
-		}
-	}
-	return max(1, weight)
+	return max(1, slices.MinFunc(s.entries(), func(a, b Override) int { return cmp.Compare(a.Weight, b.Weight) }).Weight)
 }
 
 // MaxWeight is the most capacity that one more instance adds, as far as the policy states it.

@@ -228,9 +228,10 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	last := k.failed[o.Name]
 	lasts := last.Code == decision.CodeDenied || last.Code == decision.CodeConfiguration || last.Code == decision.CodeAccountLimit
 	by := k.Provider.Capped(g)
-	if p := g.LeftAlone(now); p.Up || p.Down {
-		o.Paused = pauseOf(o, p.Of(!p.Up))
-		o.Paused.ScaleDown = p.Down
+	up, down := g.LeftAlone(now, false), g.LeftAlone(now, true)
+	if p := cmp.Or(up, down); p != (group.Pause{}) {
+		o.Paused = pauseOf(o, p)
+		o.Paused.ScaleDown = down.Down
 	}
 	switch {
 	case o.Paused != nil && o.Paused.ScaleUp:

@@ -98,7 +98,7 @@ func (c *Collector) keepsSize(v *aws.View, group string) bool {
 		return false
 	}
 	size, _ := ng.TargetSize()
-	return c.Provider.Paused(v.Group(group)).Down || size <= ng.MinSize() && !c.Core.ForceDeleteLongUnregisteredNodes
+	return c.Provider.Paused(v.Group(group), true).Down || size <= ng.MinSize() && !c.Core.ForceDeleteLongUnregisteredNodes
 }
 
 // isLate reports whether the instance has been without a node for too long.

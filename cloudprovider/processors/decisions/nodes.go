@@ -175,7 +175,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		say(o, decision.NodeBlocked, decision.CodeAnnotation, fmt.Sprintf("take it off: kubectl annotate node %s %s-", shellword.Quote(o.Name), nodemeta.DoNotDisrupt),
 			"its annotation %s keeps it", nodemeta.DoNotDisrupt)
 	case group != nil && group.Paused != nil && group.Paused.ScaleDown:
-		o.State, o.Reason = decision.NodeBlocked, pauseOf(group, f.view.Group(m.group).LeftAlone(f.at).Of(true)).Reason
+		o.State, o.Reason = decision.NodeBlocked, pauseOf(group, f.view.Group(m.group).LeftAlone(f.at, true)).Reason
 	case !f.listed:
 		r := f.result()
 		say(o, decision.NodeBlocked, r.Code, r.Remedy, "no node goes: %s", r.Message)

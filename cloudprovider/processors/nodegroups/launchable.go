@@ -66,7 +66,7 @@ func (l *Launchable) refusal(g *group.Group, info *framework.NodeInfo, pods []*c
 	switch {
 	case l.Provider.TooOldToAdd():
 		return why.Refusal{Kind: why.RefusedUnread}
-	case g != nil && l.Provider.Paused(g).Up:
+	case g != nil && l.Provider.Paused(g, false).Up:
 		return why.Refusal{Kind: why.RefusedPaused}
 	case g == nil, info == nil, nodemeta.Placeholder.On(info.Node()), g.Blocked():
 		return why.Refusal{Kind: why.RefusedDegraded}

@@ -116,7 +116,7 @@ func (m *Moves) stuck(n *corev1.Node, s move.State) string {
 		return ""
 	}
 	message := "its group is at its minimum size, and cannot launch another node now"
-	if p := m.Provider.Paused(g).Of(false); p.Up {
+	if p := m.Provider.Paused(g, false); p.Up {
 		cause, _ := p.Why(g.Name)
 		message += ": it is paused" + cause
 	} else if g.MaxSize <= g.MinSize {
@@ -181,7 +181,7 @@ func successor(p *aws.Provider, n *corev1.Node, forPods bool) *aws.NodeGroup {
 
 // roomOf returns how many more instances the group may have now.
 func roomOf(p *aws.Provider, g *group.Group) int {
-	if g.Blocked() || p.Paused(g).Up {
+	if g.Blocked() || p.Paused(g, false).Up {
 		return 0
 	}
 	return max(0, p.WithinCaps(g, g.MostInstances())-g.TargetInstances())

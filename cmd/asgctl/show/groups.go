@@ -121,8 +121,8 @@ func groupFrom(r *source.Reading, g *group.Group) Group {
 		NewInstancesProtected: g.ProtectsNewInstances, WarmPool: g.WarmPool, ZonalShift: g.ZonalShift, ImpairedHealth: g.ImpairedHealth,
 		Operator: g.Operator, Segments: g.Source.Segments,
 	}
-	if p := g.LeftAlone(time.Now()); p != (group.Pause{}) {
-		out.Paused = cmp.Or(p.Of(!p.Up).Operation.Text, g.Tags[group.TagPaused])
+	if p := cmp.Or(g.LeftAlone(time.Now(), false), g.LeftAlone(time.Now(), true)); p != (group.Pause{}) {
+		out.Paused = cmp.Or(p.Operation.Text, g.Tags[group.TagPaused])
 	}
 	for _, t := range g.Timed {
 		out.Clock = append(out.Clock, t.String())
