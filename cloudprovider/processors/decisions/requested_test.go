@@ -443,6 +443,31 @@ func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {
 	}
 }
 
+// The new node would come in vain: the old one is never drained.
+func TestNodeThatIsNeverDrainedIsNotReplaced(t *testing.T) {
+	for name, least := range map[string]int{"its pod fits nowhere": 0, "its group is at its minimum": 3} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.ScaleDownDelayAfterAdd, o.MaxDrainParallelism = 100*time.Hour, 0
+			w, nodes := newRequestWorldOf(t, o, least, "1800m")
+			w.put(running("full", "c", "1700m", "small-2"))
+			if least > 0 {
+				w.end("b")
+			}
+			w.change(nodes[0], replacedFirst)
+			w.loopTimes(2)
+			got := w.node(w.loop(), "small-0").Reason
+			assert.Equal(t, 3, w.desired(), "desired")
+			assert.Equal(t, "somebody asks for its removal, but --max-drain-parallelism below 1 keeps it", got.Message)
+			assert.Equal(t, "raise --max-drain-parallelism", got.Remedy)
+			if least > 0 { // an empty node needs no drain
+				w.change(nodes[1], replacedFirst)
+				w.untilDesired(4)
+			}
+		})
+	}
+}
+
 func TestReplacementWaitsForRoomInTheCluster(t *testing.T) {
 	o := options()
 	o.MaxNodesTotal = 3

@@ -151,6 +151,8 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Superseded(n), r.Provider.Keeps(n), r.Provider.IsLeaving(n):
 		case now.Before(tried.again[n.Name]), tried.refused.Lasts(n.Name, now), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
+		case ctx.MaxDrainParallelism < 1 && r.replaces(n) && hasPods(ctx, n): // it never goes, and another node would come in vain
+			answer(n, simulator.NodeGroupMaxDeletionCountReached)
 		case r.awaitsGroup(n) && (starting(n) || r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement)):
 			answer(n, simulator.NotUnneededOtherReason)
 			if r.moves(n) {
@@ -279,8 +281,7 @@ func (r *Requests) also(n *corev1.Node) bool {
 // names. Nodes that move, of which there are few, and nodes whose replacement was asked for are looked at in each loop.
 func (r *Requests) turns(ctx *cacontext.AutoscalingContext, asked []*corev1.Node) (now, later []*corev1.Node) {
 	for _, n := range asked {
-		info, err := ctx.ClusterSnapshot.GetNodeInfo(n.Name)
-		if err != nil || len(snapshot.ToPlace(info)) == 0 || r.moves(n) || r.also(n) || slices.Contains(r.replaced, n.Name) {
+		if !hasPods(ctx, n) || r.moves(n) || r.also(n) || slices.Contains(r.replaced, n.Name) {
 			now = append(now, n)
 		} else {
 			later = append(later, n)
@@ -296,6 +297,12 @@ func (r *Requests) turns(ctx *cacontext.AutoscalingContext, asked []*corev1.Node
 	later = slices.Concat(later[first:], later[:first])
 	r.last = later[most-1].Name
 	return append(now, later[:most]...), later[most:]
+}
+
+// hasPods reports whether the node has pods that need another one before it goes.
+func hasPods(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool {
+	info, err := ctx.ClusterSnapshot.GetNodeInfo(n.Name)
+	return err == nil && len(snapshot.ToPlace(info)) > 0
 }
 
 // butForBudgets returns what else keeps a node that a budget keeps, or k itself. The core has not looked for more, and a restart would not
