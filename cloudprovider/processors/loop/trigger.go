@@ -59,7 +59,7 @@ type Config struct {
 	Removal func(ran time.Time) time.Time
 	// Held returns when pods are due that the last loop left out for a while, zero for never. It is called as Removal is. Nil leaves out none.
 	Held func(ran time.Time) time.Time
-	// Changed wakes the loop when the state of the cloud changed. Nil never does, and a closed channel never does again.
+	// Changed wakes the loop when the state of the cloud changed. Nil never does. It is never closed.
 	Changed <-chan struct{}
 	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does. It is never closed.
 	Interrupted <-chan struct{}
@@ -69,7 +69,7 @@ type Config struct {
 
 // Trigger knows when the next loop is due.
 type Trigger struct {
-	config Config // without Changed once that is closed
+	config Config
 	clock  clock.Clock
 	pods   *burst
 	nodes  *nodeChanges
@@ -190,11 +190,8 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Wa
 	case <-t.nodes.arrived:
 	case <-interrupted:
 		return Interruption, nil
-	case _, open := <-cloud:
-		if open {
-			return CloudChanged, nil
-		}
-		t.config.Changed = nil
+	case <-cloud:
+		return CloudChanged, nil
 	}
 	return "", nil
 }
@@ -204,15 +201,10 @@ func (t *Trigger) forget() {
 	t.ran = t.clock.Now()
 	t.pods.forget()
 	t.nodes.forget()
-	select {
-	case <-t.config.Interrupted:
-	default:
-	}
-	select {
-	case _, open := <-t.config.Changed:
-		if !open {
-			t.config.Changed = nil
+	for _, seen := range []<-chan struct{}{t.config.Interrupted, t.config.Changed} {
+		select {
+		case <-seen:
+		default:
 		}
-	default:
 	}
 }
