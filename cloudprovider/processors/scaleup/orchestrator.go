@@ -215,7 +215,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		// A request has found room on nodes that exist. For the core that would begin --scale-down-delay-after-add.
 		result.Result = status.ScaleUpNotNeeded
 	}
-	if o.Complete != nil && result != nil {
+	if o.Complete != nil {
 		o.Complete(result)
 	}
 	return result, err

@@ -40,7 +40,7 @@ func (o *Orchestrator) phase(pods []*apiv1.Pod, s *simulation,
 	}
 	forRequests := o.context.ProvisioningRequestScaleUpMode
 	result, err := once(now)
-	unhelped := err == nil && result != nil && (result.Result == status.ScaleUpNoOptionsAvailable || result.Result == status.ScaleUpNotNeeded)
+	unhelped := err == nil && (result.Result == status.ScaleUpNoOptionsAvailable || result.Result == status.ScaleUpNotNeeded)
 	if o.zonalNext || unhelped {
 		// The core's orchestrator of provisioning requests changes to the other kind of pods at every call. Pods that need a zone
 		// are neither kind. If their phase counted, every phase of the others would be for requests. These have had their turn with the others.
@@ -51,9 +51,7 @@ func (o *Orchestrator) phase(pods []*apiv1.Pod, s *simulation,
 		o.zonalNext = false
 		return once(pods)
 	}
-	if result != nil {
-		result.PodsAwaitEvaluation = append(result.PodsAwaitEvaluation, later...)
-	}
+	result.PodsAwaitEvaluation = append(result.PodsAwaitEvaluation, later...)
 	return result, err
 }
 

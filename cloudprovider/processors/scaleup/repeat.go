@@ -26,7 +26,7 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 		before := o.targetSizes()
 		o.packed = packings{}
 		result, err := o.phase(helpless.others(pods), s, once)
-		if len(o.later) > 0 && err == nil && result != nil && result.Result != status.ScaleUpSuccessful && !over() {
+		if len(o.later) > 0 && err == nil && result.Result != status.ScaleUpSuccessful && !over() {
 			o.later = nil // the plan ends here, and the core packs the pods that are left
 			o.context.ProvisioningRequestScaleUpMode = false
 			continue
@@ -35,10 +35,8 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 		if len(all) == 1 {
 			requestsNext = o.context.ProvisioningRequestScaleUpMode
 		}
-		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, o.ofRequest) {
-			if result != nil {
-				_ = o.addAsked(s, result, before) // for the limits
-			}
+		if slices.ContainsFunc(result.PodsTriggeredScaleUp, o.ofRequest) {
+			_ = o.addAsked(s, result, before) // for the limits
 			break
 		}
 		from, option := len(s.asked), podSet{}

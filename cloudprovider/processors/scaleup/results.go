@@ -1,7 +1,6 @@
 package scaleup
 
 import (
-	"cmp"
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -16,7 +15,7 @@ import (
 
 type results []result
 
-// result is that of one scale-up of the core.
+// result is that of one scale-up of the core. Its status is never nil, also after an error (read 2026-12).
 type result struct {
 	status *status.ScaleUpStatus
 	err    errors.AutoscalerError
@@ -29,7 +28,7 @@ func (r result) successful() bool {
 // add adds a result, and reports whether a node group failed for the first time.
 func (rs *results) add(s *status.ScaleUpStatus, err errors.AutoscalerError) bool {
 	failed := len(rs.failed())
-	*rs = append(*rs, result{cmp.Or(s, &status.ScaleUpStatus{Result: status.ScaleUpError}), err})
+	*rs = append(*rs, result{s, err})
 	return len(rs.failed()) > failed
 }
 
