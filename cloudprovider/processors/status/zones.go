@@ -24,10 +24,9 @@ const (
 	// zoneCheckSoon and zoneCheckLate bound how long a pod is left alone for which no group was divided: half its age. A change, such as a
 	// bound claim, mostly comes soon after the pod. Another group that can be divided ends the time.
 	zoneCheckSoon, zoneCheckLate = 10 * time.Second, 10 * time.Minute
-	// maxZoneChecks and zoneChecking bound the simulations of a loop, which leaves the other pods and groups to the next loops. Each takes a
-	// fraction of a millisecond, or ten milliseconds for a pod with hard spread among thousands of nodes.
-	maxZoneChecks = 200
-	zoneChecking  = 50 * time.Millisecond
+	// zoneChecking bounds the simulations of a loop, which leaves the other pods and groups to the next loops. Each takes a fraction of a
+	// millisecond, or ten milliseconds for a pod with hard spread among thousands of nodes.
+	zoneChecking = 50 * time.Millisecond
 )
 
 // Zones looks at pods that would fit the nodes of a whole group with several zones, if only they came up in a certain zone. It has
@@ -58,7 +57,7 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
-	l := &zoneLook{Zones: z, ctx: ctx, left: maxZoneChecks, until: now.Add(zoneChecking)}
+	l := &zoneLook{Zones: z, ctx: ctx, until: now.Add(zoneChecking)}
 	l.groups, l.pausing = z.divisible(s, now)
 	l.divideGrown(s)
 	var pods []*corev1.Pod
@@ -88,7 +87,7 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 			age = now.Sub(at.Time)
 		}
 		waits := tried[of] || 0 < age && age < cooldown.ShortestPoolCoolDown && l.helpedSoon(pod, need.Zone)
-		if !waits && (l.left <= 0 || !l.inVain(pod, need.Zone)) {
+		if !waits && (l.over() || !l.inVain(pod, need.Zone)) {
 			continue
 		}
 		tried[of] = true
@@ -138,20 +137,22 @@ type zoneLook struct {
 	ctx     *cacontext.AutoscalingContext
 	groups  []string // that can be divided and grow
 	pausing []string // of one zone, that can grow after a pause
-	left    int      // simulations until the other pods wait for the next loop
 	until   time.Time
 }
+
+// over reports whether the other pods and groups wait for the next loop.
+func (l *zoneLook) over() bool { return !l.Clock.Now().Before(l.until) }
 
 // helpedSoon reports whether a group of the zone takes the pod after its pause.
 func (l *zoneLook) helpedSoon(pod *corev1.Pod, zone string) bool {
 	return slices.ContainsFunc(l.pausing, func(name string) bool {
-		return l.left > 0 && l.Provider.View().Template(name).Labels[corev1.LabelTopologyZone] == zone && l.fits(pod, name, zone)
+		return !l.over() && l.Provider.View().Template(name).Labels[corev1.LabelTopologyZone] == zone && l.fits(pod, name, zone)
 	})
 }
 
 // inVain has each group divided whose nodes the pod would fit in the zone, and reports whether it has seen all groups and divided none. The
 // empty zone is any. A group of the zone alone that is held back counts for nothing, because it may be at its maximum for ever.
-// Once the simulations are used up, the look goes on in the next loop.
+// Once the time is over, the look goes on in the next loop.
 func (l *zoneLook) inVain(pod *corev1.Pod, zone string) bool {
 	divided, first := false, 0
 	if pod.UID == l.unfinished {
@@ -159,11 +160,11 @@ func (l *zoneLook) inVain(pod *corev1.Pod, zone string) bool {
 		l.unfinished = ""
 	}
 	for _, name := range l.groups[first:] {
-		zones := slices.DeleteFunc(slices.Clone(l.Provider.View().Group(name).Zones), func(z string) bool { return zone != "" && z != zone })
-		if l.left < len(zones) {
-			l.unfinished, l.from, l.left = pod.UID, name, 0
+		if l.over() {
+			l.unfinished, l.from = pod.UID, name
 			return false
 		}
+		zones := slices.DeleteFunc(slices.Clone(l.Provider.View().Group(name).Zones), func(z string) bool { return zone != "" && z != zone })
 		if slices.ContainsFunc(zones, func(z string) bool { return l.fits(pod, name, z) }) {
 			l.Provider.NeedZones(name) // the expander chooses among all of them
 			divided = true
@@ -185,7 +186,7 @@ func (l *zoneLook) divideGrown(s *corestatus.ScaleUpStatus) {
 			}
 			zones := v.Group(name).Zones
 			for _, equal := range kinds {
-				if l.left < len(zones) {
+				if l.over() {
 					return
 				}
 				fitting := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return !l.fits(equal[0], name, zone) })
@@ -200,7 +201,6 @@ func (l *zoneLook) divideGrown(s *corestatus.ScaleUpStatus) {
 
 // fits reports whether the pod would fit a node of the group in the zone, by the core's simulator.
 func (l *zoneLook) fits(pod *corev1.Pod, group, zone string) bool {
-	l.left--
 	cached, ok := l.ctx.TemplateNodeInfoRegistry.GetNodeInfo(group)
 	if !ok {
 		return false
@@ -224,9 +224,5 @@ func (l *zoneLook) fits(pod *corev1.Pod, group, zone string) bool {
 		klog.ErrorS(err, "Could not simulate a node in a zone", "nodeGroup", group)
 		return false
 	}
-	fits := l.ctx.ClusterSnapshot.CheckPredicates(pod, node.Name) == nil
-	if !l.Clock.Now().Before(l.until) {
-		l.left = 0
-	}
-	return fits
+	return l.ctx.ClusterSnapshot.CheckPredicates(pod, node.Name) == nil
 }

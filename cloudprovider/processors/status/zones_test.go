@@ -310,12 +310,13 @@ func TestManyPodsTakeSeveralLoops(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
 	z := newZonalWorld(t, w)
 	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups()}
-	for i := range maxZoneChecks + 50 {
+	quick := z.checks(zoneChecking / 200)
+	for i := range 250 {
 		s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{
 			Pod: pending(fmt.Sprintf("web-%d", i), "64", map[string]string{corev1.LabelTopologyZone: "cn-northwest-1b"})})
 	}
-	zones := z.zones(testclock.NewFakePassiveClock(time.Now()))
-	for _, want := range []int{maxZoneChecks, maxZoneChecks + 50} {
+	zones := z.zones(quick.clock)
+	for _, want := range []int{200, 250} {
 		start := time.Now()
 		zones.Process(z.ctx, s)
 		t.Logf("%d pods looked at so far, this loop took %v", len(zones.nextLook), time.Since(start))
@@ -345,13 +346,20 @@ func TestDifferentPodsAreComparedWithFewOthers(t *testing.T) {
 type checks struct {
 	clustersnapshot.ClusterSnapshot
 	count int
-	clock *testclock.FakeClock // steps 10 ms at each, if not nil
+	clock *testclock.FakeClock // on which each takes that long
+	each  time.Duration
+}
+
+// checks has each try of a pod on a node take so long.
+func (z *zonalWorld) checks(each time.Duration) *checks {
+	c := &checks{ClusterSnapshot: z.ctx.ClusterSnapshot, clock: testclock.NewFakeClock(time.Now()), each: each}
+	z.ctx.ClusterSnapshot = c
+	return c
 }
 
 func (c *checks) CheckPredicates(pod *corev1.Pod, node string) clustersnapshot.SchedulingError {
-	if c.count++; c.clock != nil {
-		c.clock.Step(10 * time.Millisecond)
-	}
+	c.count++
+	c.clock.Step(c.each)
 	return c.ClusterSnapshot.CheckPredicates(pod, node)
 }
 
@@ -359,12 +367,10 @@ func (c *checks) CheckPredicates(pod *corev1.Pod, node string) clustersnapshot.S
 func TestManyGroupsTakeSeveralLoops(t *testing.T) {
 	const zones, equal = 3, 5
 	var groups []fakeaws.AutoScalingGroup
-	for i := range maxZoneChecks/zones + 20 {
+	for i := range 90 {
 		groups = append(groups, awsworld.Zoned(awsworld.Group(fmt.Sprintf("several-%d", i), "m5.large", 0, 0, 5, nil), "abc"))
 	}
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, groups...))
-	counted := &checks{ClusterSnapshot: z.ctx.ClusterSnapshot}
-	z.ctx.ClusterSnapshot = counted
 	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups()}
 	for i := range equal {
 		pod := pending(fmt.Sprintf("web-%d", i), "64", nil)
@@ -372,15 +378,13 @@ func TestManyGroupsTakeSeveralLoops(t *testing.T) {
 		pod.Spec.Affinity = &corev1.Affinity{}
 		s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{Pod: pod})
 	}
-	slow := &checks{ClusterSnapshot: counted.ClusterSnapshot, clock: testclock.NewFakeClock(time.Now())}
-	z.ctx.ClusterSnapshot = slow
+	slow := z.checks(10 * time.Millisecond)
 	z.zones(slow.clock).Process(z.ctx, s)
 	assert.Equal(t, 2*zones, slow.count, "simulations of 10 ms each in a loop, of whole groups")
-	z.ctx.ClusterSnapshot = counted
-	looks := z.zones(testclock.NewFakePassiveClock(time.Now()))
+	counted := z.checks(zoneChecking / 200)
+	looks := z.zones(counted.clock)
 	looks.Process(z.ctx, s)
-	assert.Truef(t, counted.count > maxZoneChecks-zones && counted.count <= maxZoneChecks && len(looks.nextLook) == 0,
-		"%d simulations, and %d pods are done", counted.count, len(looks.nextLook))
+	assert.Truef(t, counted.count == 201 && len(looks.nextLook) == 0, "%d simulations, and %d pods are done", counted.count, len(looks.nextLook))
 	slices.Reverse(s.PodsRemainUnschedulable) // the core's order is by chance
 	looks.Process(z.ctx, s)
 	assert.Truef(t, counted.count == zones*len(groups) && len(looks.nextLook) == equal,
