@@ -531,7 +531,8 @@ func TestResultCoversAllScaleUps(t *testing.T) {
 	want := summary{Infos: []string{"a 0-1/1", "c 0-2/2"}, Triggered: []string{"a-900m-0", "a-900m-1", "c-800m-0", "c-800m-1"},
 		Remain: []string{"b-500m-0", "none-100m-0"}, Await: []string{"c-800m-2"}}
 	assert.Empty(t, cmp.Diff(want, summarized(result)), "result (-want +got)")
-	if diff := cmp.Diff([]string{"b"}, ids(result.FailedResizeNodeGroups)); diff != "" || len(result.ConsideredNodeGroups) != 3 {
+	failed := slices.Sorted(maps.Keys(cloudprovider.NodeGroupListToMapById(result.FailedResizeNodeGroups)))
+	if diff := cmp.Diff([]string{"b"}, failed); diff != "" || len(result.ConsideredNodeGroups) != 3 {
 		t.Errorf("%d groups considered, groups that failed (-want +got):\n%s", len(result.ConsideredNodeGroups), diff)
 	}
 	var parts []summary
@@ -654,7 +655,9 @@ func TestGroupThatFailsKeepsNoOtherBelowItsMinimumSize(t *testing.T) {
 	w := newWorld(t, zones)
 	result, err := w.start(Options{}).ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
 	require.Error(t, err)
-	assert.ElementsMatch(t, []string{"dry", "empty"}, ids(result.FailedResizeNodeGroups))
+	assert.Len(t, result.FailedResizeNodeGroups, 2)
+	failed := slices.Sorted(maps.Keys(cloudprovider.NodeGroupListToMapById(result.FailedResizeNodeGroups)))
+	assert.Equal(t, []string{"dry", "empty"}, failed)
 	assert.Equal(t, want, w.sizes())
 	assert.Len(t, w.asked, 10, "each group once")
 }

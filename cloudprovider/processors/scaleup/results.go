@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	"maps"
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -88,7 +89,8 @@ func (rs results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.Autos
 			all.ScaleUpInfos = addInfos(all.ScaleUpInfos, r.status.ScaleUpInfos)
 			all.PodsTriggeredScaleUp = append(all.PodsTriggeredScaleUp, triggered.added(r.status.PodsTriggeredScaleUp)...)
 		} else if r.err != nil {
-			klog.Background().Info("Scaled up for some of the pods only", "failed", ids(r.status.FailedResizeNodeGroups), "err", r.err)
+			failed := cloudprovider.NodeGroupListToMapById(r.status.FailedResizeNodeGroups)
+			klog.Background().Info("Scaled up for some of the pods only", "failed", slices.Sorted(maps.Keys(failed)), "err", r.err)
 		}
 	}
 	rs.addOthers(all, triggered, left)
@@ -156,11 +158,4 @@ func addInfos(infos, later []nodegroupset.ScaleUpInfo) []nodegroupset.ScaleUpInf
 		}
 	}
 	return infos
-}
-
-func ids(groups []cloudprovider.NodeGroup) (list []string) {
-	for _, group := range groups {
-		list = append(list, group.Id())
-	}
-	return list
 }
