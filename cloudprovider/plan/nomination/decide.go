@@ -144,13 +144,9 @@ func (o *Options) keptOut(node *corev1.Node, pod *corev1.Pod) bool {
 
 // usable goes by the node's readiness, taints and devices. Devices appear some time after the node is Ready.
 func usable(node *corev1.Node, pod *corev1.Pod) bool {
-	if node.Spec.Unschedulable || !nodemeta.Ready(node) {
+	keepsOut := func(taint corev1.Taint) bool { return !plan.Tolerates(pod, &taint) }
+	if node.Spec.Unschedulable || !nodemeta.Ready(node) || slices.ContainsFunc(node.Spec.Taints, keepsOut) {
 		return false
-	}
-	for _, taint := range node.Spec.Taints {
-		if !plan.Tolerates(pod, &taint) {
-			return false
-		}
 	}
 	for at := range pod.Spec.Containers { // no copy of a container: the core's loop writes to Env
 		for name, request := range pod.Spec.Containers[at].Resources.Requests {
