@@ -216,7 +216,7 @@ func (s *StartingNodes) forget(nodes []*corev1.Node) {
 		g := s.provider.View().AutoScalingGroup(group)
 		return g == nil || !launchspec.SameLaunch(g.LaunchSpec, f.launch)
 	})
-	if len(s.nodes) == 0 {
+	if len(s.nodes)+len(s.joined) == 0 {
 		return
 	}
 	there := make(map[string]bool, len(nodes))
@@ -224,6 +224,7 @@ func (s *StartingNodes) forget(nodes []*corev1.Node) {
 		there[node.Spec.ProviderID] = true
 	}
 	maps.DeleteFunc(s.nodes, func(id string, _ *startup) bool { return !there[id] })
+	maps.DeleteFunc(s.joined, func(id string, _ time.Time) bool { return !there[id] })
 }
 
 // follow brings the history of a Ready node up to date. It returns the resources that the node lacks although its group promises them.

@@ -1,7 +1,6 @@
 package readiness
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -19,10 +18,9 @@ func (s *StartingNodes) join(ctx *cacontext.AutoscalingContext, all []*corev1.No
 	if len(s.provider.NodeGroups()) == 0 {
 		return // the groups have not been read
 	}
-	there, now := make(map[string]bool, len(all)), s.clock.Now()
+	now := s.clock.Now()
 	for _, node := range all {
 		id := node.Spec.ProviderID
-		there[id] = true
 		joined, outside := s.joined[id]
 		switch {
 		case !s.provider.IsMember(node):
@@ -39,7 +37,6 @@ func (s *StartingNodes) join(ctx *cacontext.AutoscalingContext, all []*corev1.No
 			}
 		}
 	}
-	maps.DeleteFunc(s.joined, func(id string, _ time.Time) bool { return !there[id] })
 }
 
 // asMade returns a new list of the nodes, with those of a warm pool as new as in their groups.
