@@ -210,7 +210,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		for _, reason := range w.machine.Reasons {
 			if consolidate, ok := reason.(*move.Consolidate); ok {
 				w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Settled: time.Minute, Provider: w.Provider,
-					Launchable: launchable.Now, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
+					Launchable: launchable, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
 				moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 			}
 		}

@@ -32,7 +32,8 @@ type Launchable struct {
 	reasons map[string]corestatus.Reasons // by ID of leftOut
 }
 
-// Process returns the groups that can grow, and their next nodes. A group whose nodes came up without an accelerator has none to give for a time.
+// Process returns the groups that can grow, and their next nodes. A group whose nodes came up without an accelerator has none to give for a time,
+// and is left out for no pods. Process never fails.
 func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	pods []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
 	leftOut, reasons := []cloudprovider.NodeGroup(nil), map[string]corestatus.Reasons{}
@@ -86,12 +87,6 @@ func (l *Launchable) refusal(g *group.Group, info *framework.NodeInfo, pods []*c
 		return why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + strings.Join(devices, ", ")}
 	}
 	return why.Refusal{}
-}
-
-// Now returns the groups that can grow, for whatever pods.
-func (l *Launchable) Now(ctx *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo) []cloudprovider.NodeGroup {
-	able, _, _ := l.Process(ctx, groups, infos, nil)
-	return able
 }
 
 // asks reports whether the pod asks for any of the devices, by count or, where a driver shares it out as far as is known, by a claim.

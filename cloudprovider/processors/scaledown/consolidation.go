@@ -10,10 +10,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroups"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
@@ -56,8 +56,8 @@ type Consolidation struct {
 	Provider *aws.Provider
 	// KeepSpread has the spread that pods only prefer count as if it were required.
 	KeepSpread bool
-	// Launchable returns the groups that can launch.
-	Launchable func(*cacontext.AutoscalingContext, []cloudprovider.NodeGroup, map[string]*framework.NodeInfo) []cloudprovider.NodeGroup
+	// Launchable leaves out the groups that cannot launch for any pods.
+	Launchable nodegroups.NodeGroupListProcessor
 	// Guard has pods refuse groups that may launch a node which they cannot run on.
 	Guard pods.PodListProcessor
 	// DeleteOptions and Rules are the core's.
@@ -242,7 +242,8 @@ func (c *Consolidation) turns(g *group.Group, now time.Time) bool {
 
 func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext, now time.Time) (offers []move.Host) {
 	infos := ctx.TemplateNodeInfoRegistry.GetNodeInfos()
-	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
+	able, _, _ := c.Launchable.Process(ctx, ctx.CloudProvider.NodeGroups(), infos, nil) // which never fails
+	for _, ng := range able {
 		g := c.Provider.View().Group(ng.Id())
 		if g == nil || g.CapacityType() == "" || c.turns(g, now) || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) ||
 			c.Reason.Refused(ng.Id(), now) || c.Provider.Interrupted(ng.Id()) { // one of many pools may always fail

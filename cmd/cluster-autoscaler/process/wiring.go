@@ -87,7 +87,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	if with.replaces() {
 		with.moves.Raises, p.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
 		if c := with.moves.Consolidation; c != nil {
-			c.Launchable, c.DeleteOptions, c.Rules, launchable.Bound = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.Bound
+			c.Launchable, c.DeleteOptions, c.Rules, launchable.Bound = launchable, opts.DeleteOptions, opts.DrainabilityRules, with.moves.Bound
 			c.Guard, p.decisions.Consolidation = oneZone, c.Found
 		}
 	}
