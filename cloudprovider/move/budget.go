@@ -81,15 +81,13 @@ func GroupBudgets(g *group.Group) Budgets {
 	return b
 }
 
-// Left returns how many more nodes may begin to move for the reason, out of that many nodes. moving counts the nodes that move, by reason.
+// Left returns how many more nodes may begin to move for the reason, out of that many nodes. moving counts the nodes that move, by reason, and
+// all of them under "".
 func (b Budgets) Left(reason string, nodes int, moving map[string]int) int {
-	all, left := total(moving), nodes
+	left := nodes
 	for _, one := range b {
-		switch one.reason {
-		case "":
-			left = min(left, one.of(nodes)-all)
-		case reason:
-			left = min(left, one.of(nodes)-moving[reason])
+		if one.reason == "" || one.reason == reason {
+			left = min(left, one.of(nodes)-moving[one.reason])
 		}
 	}
 	return max(0, left)

@@ -91,7 +91,7 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if hold, message := r.shut(g, reason, due.Ends); hold != "" {
 		return hold, message
 	}
-	busy := total(r.moving)
+	busy := r.moving[""]
 	if reason == Schedule { // AWS does not wait for repairs that a budget for disruption keeps
 		busy -= r.moving[Repair]
 	}
@@ -99,9 +99,9 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	case r.AtOnce > 0 && busy >= r.AtOnce:
 		return HeldBudget, fmt.Sprintf("%d nodes move, twice as many as --max-drain-parallelism lets drain", busy)
 	case r.Budgets.Left(reason, len(r.Nodes), r.moving) <= 0:
-		return HeldBudget, fmt.Sprintf("%d nodes move, as many as --asg-move-budget lets", total(r.moving))
+		return HeldBudget, fmt.Sprintf("%d nodes move, as many as --asg-move-budget lets", r.moving[""])
 	case GroupBudgets(g).Left(reason, r.sizes[g.Name], r.inGroup[g.Name]) <= 0:
-		return HeldBudget, fmt.Sprintf("%d nodes of group %q move, as many as it lets", total(r.inGroup[g.Name]), g.Name)
+		return HeldBudget, fmt.Sprintf("%d nodes of group %q move, as many as it lets", r.inGroup[g.Name][""], g.Name)
 	}
 	if first := r.conforming[g.Name]; due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(first) > 0) {
 		name := fmt.Sprintf("of group %q", g.Name)

@@ -2,7 +2,6 @@ package move
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ type round struct {
 	*Machine
 	Cluster
 	now        time.Time
-	moving     map[string]int            // nodes that move, by reason
+	moving     map[string]int            // nodes that move, by reason, and all of them under ""
 	inGroup    map[string]map[string]int // likewise, by group
 	sizes      map[string]int            // nodes by group
 	to         map[target]int            // nodes that move
@@ -285,11 +284,13 @@ func (r *round) ending(n Node, s State, undue time.Time) {
 }
 
 func (r *round) moves(n Node, s State) {
-	r.moving[s.Reason]++
 	if r.inGroup[n.Group.Name] == nil {
 		r.inGroup[n.Group.Name] = map[string]int{}
 	}
-	r.inGroup[n.Group.Name][s.Reason]++
+	for _, reason := range []string{"", s.Reason} {
+		r.moving[reason]++
+		r.inGroup[n.Group.Name][reason]++
+	}
 	r.to[target{n.Group.Name, s.Reason, s.Target}]++
 	for _, pod := range r.leaving(n) {
 		if of := workload(pod); of != "" {
@@ -309,13 +310,6 @@ func workload(pod *corev1.Pod) string {
 		return pod.Namespace + "/" + name
 	}
 	return ""
-}
-
-func total(counts map[string]int) (sum int) {
-	for n := range maps.Values(counts) {
-		sum += n
-	}
-	return sum
 }
 
 func truth(b bool) int {
