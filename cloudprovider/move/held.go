@@ -80,8 +80,8 @@ func (r *round) shut(g *group.Group, reason string, ends bool) (Hold, string) {
 }
 
 // held says what holds the move of a node back, "" for nothing.
-func (r *round) held(due candidate, reason string) (Hold, string) {
-	g, to := due.Group, target{due.Group.Name, reason, due.Target}
+func (r *round) held(due candidate) (Hold, string) {
+	g, reason, to := due.Group, due.reason, target{due.Group.Name, due.reason, due.Target}
 	if r.LeftAlone(due.Node) || due.Reboot && Disabled(due.Node.Node) {
 		return HeldAlone, LeftAlone
 	}

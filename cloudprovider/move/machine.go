@@ -78,7 +78,7 @@ type candidate struct {
 	Node
 	Why
 	state  State // its earlier tries
-	reason int
+	reason string
 }
 
 // Decide decides once. Its cost grows with the nodes, and with their pods only where nodes are due.
@@ -106,17 +106,16 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		r.conforms(n)
 	}
 	slices.SortFunc(waiting, func(a, b candidate) int {
-		return cmp.Or(a.reason-b.reason, truth(b.IgnoresWishes)-truth(a.IgnoresWishes), a.state.Began.Compare(b.state.Began), // the last try is longest ago, or was none
+		return cmp.Or(slices.Index(reasons, a.reason)-slices.Index(reasons, b.reason), truth(b.IgnoresWishes)-truth(a.IgnoresWishes), a.state.Began.Compare(b.state.Began), // the last try is longest ago, or was none
 			a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 	})
 	for _, due := range waiting {
-		reason := m.Reasons[due.reason].Name()
-		if hold, message := r.held(due, reason); hold != "" {
-			r.hold(due.Node, due.Why, reason, hold, message)
+		if hold, message := r.held(due); hold != "" {
+			r.hold(due.Node, due.Why, due.reason, hold, message)
 			continue
 		}
 		s := due.state
-		s.Why, s.Reason, s.Step, s.Began, s.Retry = due.Why, reason, Placing, now, time.Time{}
+		s.Why, s.Reason, s.Step, s.Began, s.Retry = due.Why, due.reason, Placing, now, time.Time{}
 		if due.Reboot {
 			s.Step, s.Boot = Rebooting, due.Status.NodeInfo.BootID
 		}
@@ -134,33 +133,32 @@ func (m *Machine) Idle(groups []*group.Group) bool {
 	return !slices.ContainsFunc(m.Reasons, func(r Reason) bool { return r.Name() != Schedule || slices.ContainsFunc(groups, lowers) })
 }
 
-// due returns the first reason for which the node is to be replaced, or the one for which AWS ends it. A repair stays one: its windows and
-// budgets hold, but no pod keeps the node by its wish, and it waits for no next try.
-func (m *Machine) due(n Node, now time.Time) (first Why, at int) {
-	at = -1
-	for i, reason := range m.Reasons {
+// due returns the first reason for which the node is to be replaced, or the one for which AWS ends it, and its name, "" for none. A repair stays
+// one: its windows and budgets hold, but no pod keeps the node by its wish, and it waits for no next try.
+func (m *Machine) due(n Node, now time.Time) (first Why, name string) {
+	for _, reason := range m.Reasons {
 		why, due := reason.Due(n, now)
-		if due && (at < 0 || why.Ends && !first.Ends && m.Reasons[at].Name() != Repair) {
-			first, at = why, i
+		if due && (name == "" || why.Ends && !first.Ends && name != Repair) {
+			first, name = why, reason.Name()
 		} else if due && why.Ends {
 			first.Ends, first.IgnoresWishes = true, true
 		}
 	}
-	return first, at
+	return first, name
 }
 
 // look sorts a node: it conforms, it moves, it has waited for its next try, or it waits for its first. Its reason has been gone since undue.
 func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
-	why, reason := r.due(n, r.now)
+	why, name := r.due(n, r.now)
 	s, begun := StateOf(n.Node)
-	if reason < 0 || r.Reasons[reason].Name() == Repair {
+	if name == "" || name == Repair {
 		r.conforms(n)
 	}
 	if s.Step == Rebooting {
-		r.reboots(n, s, reason >= 0 && r.Reasons[reason].Name() == s.Reason, undue)
+		r.reboots(n, s, name == s.Reason, undue)
 		return due, false
 	}
-	if reason < 0 {
+	if name == "" {
 		switch {
 		case !begun:
 		case n.Leaving && !n.Instance.Lifecycle.Counts(): // it is gone
@@ -173,7 +171,6 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 		}
 		return due, false
 	}
-	name := r.Reasons[reason].Name()
 	if s.Since.IsZero() && begun { // somebody has spoilt it
 		s.Since = r.now
 	}
@@ -186,7 +183,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	why.IgnoresWishes = why.IgnoresWishes || begun && name != Consolidation && r.MaxWait > 0 && r.now.Sub(s.Since) >= r.MaxWait
 	r.failures[target{n.Group.Name, name, why.Target}] += s.Failures
 	if !begun || s.Step != Placing {
-		return candidate{n, why, s, reason}, !r.now.Before(s.Retry)
+		return candidate{n, why, s, name}, !r.now.Before(s.Retry)
 	}
 	before := s
 	s.Why, s.Reason = why, name
