@@ -2,7 +2,6 @@ package interruption
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -90,11 +89,7 @@ func (h *Handler) reboot(ctx context.Context, j *job, nodes []*corev1.Node) outc
 			_, err = h.EC2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{j.instance}}, once)
 		}
 		if awsclient.IsRefused(err) || awsclient.IsThrottled(err) { // for its rate, which EC2 answers by 503
-			text := fmt.Sprintf("EC2 did not reboot the instance: %s", awsclient.Brief(err))
-			if awsclient.IsDenied(err) {
-				text += "; allow ec2:RebootInstances on it"
-			}
-			return h.giveUp(ctx, j, nodes, text)
+			return h.giveUp(ctx, j, nodes, "EC2 did not reboot the instance: "+refusal(err, "ec2:RebootInstances"))
 		}
 		klog.FromContext(ctx).Info("Asked EC2 to reboot the instance", "node", klog.KObj(node), "err", err) // without an answer it may reboot, too
 	}

@@ -3,7 +3,6 @@ package interruption
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -94,7 +93,8 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) o
 		log.Error(err, "Could not terminate the instance, trying again", "reason", awsclient.Reason(err), "in", pause)
 		if h.Clock.Now().Add(pause).After(end) {
 			for _, node := range nodes {
-				h.Events.Eventf(node, corev1.EventTypeWarning, "InterruptionNotHandedBack", "Drained, but %s", notTerminated(j.group, err))
+				h.Events.Eventf(node, corev1.EventTypeWarning, "InterruptionNotHandedBack", "Drained, but Auto Scaling group %q did not terminate the instance: %s",
+					j.group, refusal(err, "autoscaling:TerminateInstanceInAutoScalingGroup"))
 			}
 			return terminateFailed
 		}
@@ -114,10 +114,11 @@ func (h *Handler) hasOther(ctx context.Context, instance string, drained []*core
 	return false
 }
 
-func notTerminated(group string, err error) string {
-	text := fmt.Sprintf("Auto Scaling group %q did not terminate the instance: %s", group, awsclient.Brief(err))
+// refusal says why AWS did not act on the instance, and names the action if that is denied.
+func refusal(err error, action string) string {
+	text := awsclient.Brief(err)
 	if awsclient.IsDenied(err) {
-		text += "; allow autoscaling:TerminateInstanceInAutoScalingGroup on it"
+		text += "; allow " + action + " on it"
 	}
 	return text
 }

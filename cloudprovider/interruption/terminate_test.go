@@ -14,18 +14,18 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
+func TestRefusalNamesPermission(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want string
 	}{
 		{&smithy.GenericAPIError{Code: "AccessDenied", Message: "User: x is not authorized"},
-			`Auto Scaling group "spot" did not terminate the instance: AccessDenied: User: x is not authorized; allow autoscaling:TerminateInstanceInAutoScalingGroup on it`},
+			`AccessDenied: User: x is not authorized; allow autoscaling:TerminateInstanceInAutoScalingGroup on it`},
 		{&smithy.GenericAPIError{Code: "ScalingActivityInProgress", Message: "wait"},
-			`Auto Scaling group "spot" did not terminate the instance: ScalingActivityInProgress: wait`},
-		{errors.New("no route to host"), `Auto Scaling group "spot" did not terminate the instance: no route to host`},
+			`ScalingActivityInProgress: wait`},
+		{errors.New("no route to host"), "no route to host"},
 	} {
-		assert.Equal(t, tt.want, notTerminated("spot", tt.err))
+		assert.Equal(t, tt.want, refusal(tt.err, "autoscaling:TerminateInstanceInAutoScalingGroup"))
 	}
 }
 
