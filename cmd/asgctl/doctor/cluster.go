@@ -11,9 +11,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
@@ -53,9 +55,12 @@ func (in *installation) readCluster(ctx context.Context) {
 	})
 	in.pods.err = each(ctx, in.kube.CoreV1().Pods(metav1.NamespaceAll).List, in.pods.value.add)
 	in.takeFlags()
+	byName := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 	in.daemonSets.err = each(ctx, in.kube.AppsV1().DaemonSets(metav1.NamespaceAll).List, func(d *appsv1.DaemonSet) {
 		in.daemonSets.value = append(in.daemonSets.value, *d)
+		_ = byName.Add(d) // it has a name
 	})
+	in.network = aws.ClusterOfCNI(appslisters.NewDaemonSetLister(byName))
 }
 
 // connect finds the cluster as kubectl does. An API server that does not answer here would hold up every further call.
@@ -95,18 +100,4 @@ func (p *pods) add(pod *corev1.Pod) {
 		pod.ManagedFields = nil
 		p.autoscalers = append(p.autoscalers, *pod)
 	}
-}
-
-// networkName returns the cluster's name that EKS has given to the VPC CNI, or "".
-func networkName(daemonSets []appsv1.DaemonSet) (name string) {
-	for _, d := range daemonSets {
-		for _, c := range d.Spec.Template.Spec.Containers {
-			for _, e := range c.Env {
-				if d.Namespace == "kube-system" && d.Name == "aws-node" && c.Name == d.Name && e.Name == "CLUSTER_NAME" && ownership.CheckClusterName(e.Value) == nil {
-					name = e.Value
-				}
-			}
-		}
-	}
-	return name
 }

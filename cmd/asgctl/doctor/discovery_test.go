@@ -9,7 +9,6 @@ import (
 
 	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/stretchr/testify/assert"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -20,8 +19,6 @@ import (
 )
 
 func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
-	cni := appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "aws-node"}}
-	cni.Spec.Template.Spec.Containers = []corev1.Container{{Name: "aws-node", Env: []corev1.EnvVar{{Name: "CLUSTER_NAME", Value: "main"}}}}
 	for _, tt := range []struct {
 		name   string
 		pod    *corev1.Pod
@@ -68,7 +65,7 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 			in.pods.err, in.nodes.value = tt.unread, map[string]*corev1.Node{"i-1": {}}
 			in.Read.AutoDiscovery, in.Read.ClusterName = tt.given, tt.named
 			if !tt.cilium {
-				in.daemonSets.value = []appsv1.DaemonSet{cni}
+				in.network = "main"
 			}
 			in.takeDiscovery()
 			in.groups.value = &source.Reading{Groups: []*group.Group{{Name: "web"}}}

@@ -80,9 +80,8 @@ func (in *installation) takeDiscovery() {
 	in.hidden = in.hidden || elsewhere || in.unsure || in.ours == nil && in.pods.err != nil
 	cluster := ""
 	if in.ours != nil && len(selects) == 0 {
-		network := networkName(in.daemonSets.value)
-		cluster = ownership.NewIdentity(r.ClusterName, "").Early(network).Cluster
-		own := ownership.NewIdentity(in.flags.Last("asg-cluster-name"), "").Early(network).Cluster // may lack the name that is given here
+		cluster = ownership.NewIdentity(r.ClusterName, "").Early(in.network).Cluster
+		own := ownership.NewIdentity(in.flags.Last("asg-cluster-name"), "").Early(in.network).Cluster // may lack the name that is given here
 		in.nameless = own == "" && in.daemonSets.err == nil && !elsewhere
 	}
 	r.AutoDiscovery, r.DiscoveryJoin = ownership.Assumed(cluster), ownership.JoinAny

@@ -64,6 +64,7 @@ type installation struct {
 	elsewhere  *corev1.Node                  // one that has none, nil if all have
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
+	network    string        // the cluster's name in the VPC CNI, "" for none
 	ours       *corev1.Pod   // the autoscaler's own, a running one if there is one, nil for none
 	replicas   []corev1.Pod  // the pods of its ServiceAccount that nobody deletes
 	flags      running.Flags // of ours
@@ -114,7 +115,7 @@ func (in *installation) readGroups(ctx context.Context) error {
 	}
 	options := in.Read
 	if in.nodes.err == nil {
-		options.Evidence = &ownership.Evidence{Network: networkName(in.daemonSets.value)}
+		options.Evidence = &ownership.Evidence{Network: in.network}
 		for id := range in.nodes.value {
 			options.Evidence.Nodes = append(options.Evidence.Nodes, id)
 		}
