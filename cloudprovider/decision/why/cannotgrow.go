@@ -55,11 +55,11 @@ func cannotGrow(list []candidate) decision.Reason {
 
 // kind is equal for groups that one remedy helps.
 func (c *candidate) kind() string {
-	name := autoScaling(cmp.Or(c.group, &decision.Group{Name: c.Group}))
 	if c.Reason.Code == decision.CodeMaxSize {
 		return string(c.Reason.Code) // with figures in the remedy
 	}
-	words := slices.DeleteFunc(strings.Fields(c.Reason.Remedy), func(word string) bool { return strings.TrimRight(word, ":") == shell(name) })
+	name := shell(autoScaling(c.group))
+	words := slices.DeleteFunc(strings.Fields(c.Reason.Remedy), func(word string) bool { return strings.TrimRight(word, ":") == name })
 	return string(c.Reason.Code) + strings.Join(words, " ")
 }
 

@@ -62,8 +62,8 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 
 type candidate struct {
 	decision.Answer
-	group   *decision.Group
-	failing []requirement // heaviest first
+	group   *decision.Group // with its name alone where nothing else is known
+	failing []requirement   // heaviest first
 	weight  int
 }
 
@@ -85,7 +85,7 @@ type search struct {
 }
 
 func (s *search) add(a decision.Answer) {
-	c := candidate{Answer: a, group: s.groups[a.Group]}
+	c := candidate{Answer: a, group: cmp.Or(s.groups[a.Group], &decision.Group{Name: a.Group})}
 	if n := s.nodes[a.Group]; n != nil {
 		c.failing = n.failing(s.pod, s.asked, s.need, c.group)
 	}
@@ -98,7 +98,7 @@ func (s *search) add(a decision.Answer) {
 		}
 	}
 	for i, r := range c.failing {
-		if _, used := s.nodes[a.Group].Labels[r.key]; !used && c.group != nil { // or a tag is in force, which another source contradicts
+		if _, used := s.nodes[a.Group].Labels[r.key]; !used { // or a tag is in force, which another source contradicts
 			c.failing[i] = byProblem(r, c.group)
 		}
 	}

@@ -242,7 +242,7 @@ func (s *search) zone(c candidate, r requirement, groups string, everywhere bool
 		zone = "zone " + needed + said
 	}
 	among := "several zones"
-	if c.group != nil && len(c.group.Zones) > 0 {
+	if len(c.group.Zones) > 0 {
 		among = "the zones " + clean(enumerate(c.group.Zones), maxText)
 	}
 	return fmt.Sprintf("the pod needs %s, and %s the choice among %s to AWS", zone, verb(groups, "leaves", "leave"), among)
@@ -258,7 +258,7 @@ func verb(subject, one, many string) string {
 // remedy is the next step about the first requirement that all groups of the list fail. It changes a group that may grow, if there is one.
 func (s *search) remedy(list []candidate) string {
 	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.Verdict, b.Verdict) }) // rejected, skipped
-	r, g := list[0].failing[0], cmp.Or(list[0].group, &decision.Group{Name: list[0].Group})
+	r, g := list[0].failing[0], list[0].group
 	group := autoScaling(g)
 	switch {
 	case r.said.Remedy != "":
@@ -280,7 +280,7 @@ func (s *search) remedy(list []candidate) string {
 		return fmt.Sprintf("%s && aws autoscaling suspend-processes --auto-scaling-group-name %s --scaling-processes AZRebalance",
 			tagCommand(group, "asg-autoscaler.github.io/zonal", "true"), shell(group))
 	case r.code == decision.CodeZone:
-		return addSubnet("a subnet of that zone", list[0].group)
+		return addSubnet("a subnet of that zone", g)
 	case r.key == corev1.LabelHostname && !r.refused:
 		return "the pod's volume, node selector or affinity names that node: make room on it if it is there, or change the pod"
 	case r.refused || r.value == "":
@@ -291,9 +291,8 @@ func (s *search) remedy(list []candidate) string {
 	instead, meant := s.instead(r)
 	for _, c := range list {
 		// A ready node would show that it lacks the label.
-		g := cmp.Or(c.group, &decision.Group{Name: c.Group})
-		if g.Ready == 0 && instead == "" && (c.Verdict == decision.Rejected || g.State != decision.GroupDegraded) {
-			return r.state(autoScaling(g))
+		if c.group.Ready == 0 && instead == "" && (c.Verdict == decision.Rejected || c.group.State != decision.GroupDegraded) {
+			return r.state(autoScaling(c.group))
 		}
 	}
 	if meant != "" {

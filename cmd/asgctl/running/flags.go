@@ -62,9 +62,6 @@ func (a *Autoscaler) Region(ctx context.Context) string {
 // Flags returns the name of the autoscaler's Deployment, which need not run, and its flags as --name=value or --name. The region of its environment
 // is the first of them. The error is ErrNone if there is no Deployment of one. A shadow counts only where it is alone, and so does a core beside its plugin.
 func (a *Autoscaler) Flags(ctx context.Context) (deployment string, flags []string, err error) {
-	if a.Client == nil {
-		return "", nil, ErrNone
-	}
 	found := map[types.UID]*appsv1.Deployment{} // one may match both
 	for _, selector := range a.selectors {
 		list, err := a.Client.AppsV1().Deployments(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
