@@ -51,7 +51,6 @@ type cli struct {
 	verbosity int
 	timeout   time.Duration
 	read      source.Options
-	unpacked  string // folder with a recording, "" for none
 }
 
 // Main runs asgctl with the arguments of this process until it ends or a signal comes, and returns the exit code.

@@ -52,7 +52,6 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, type
 	}
 	pflag.CommandLine.AddFlagSet(fs) // where the core looks whether --scheduler-config-file and --drain-priority-config are given
 	klog.OsExit = func(int) {        // the core ends the process for a flag that it refuses, with a line of the log
-		_ = os.RemoveAll(c.unpacked)
 		os.Exit(c.exitCode(refused(errors.New("one is refused, see above"), typed > 0)))
 	}
 	p, err := process.FromFlags(fs, opts, c.read.Version)

@@ -6,8 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
@@ -54,15 +52,14 @@ delay that has begun, and of no file that a flag names. Exits with 3 if a pod wo
 	return cmd
 }
 
-// again runs the recorded loop, whose files are unpacked for that time, and says what differs.
+// again runs the recorded loop, and says what differs.
 func (e *explainer) again(ctx context.Context, flags []string, asked process.Question) (*decision.Report, error) {
-	dir, err := os.MkdirTemp("", "asgctl-replay-")
+	archive, err := zip.OpenReader(e.recording)
 	if err != nil {
-		return nil, failure{err}
+		return nil, failure{fmt.Errorf("read the recording: %w", err)}
 	}
-	defer os.RemoveAll(dir)
-	e.unpacked = dir
-	recorded, account, err := unpack(ctx, e.recording, dir)
+	defer archive.Close()
+	recorded, account, err := e.recorded(&archive.Reader)
 	if err != nil {
 		return nil, failure{fmt.Errorf("read the recording: %w", err)}
 	}
@@ -71,7 +68,7 @@ func (e *explainer) again(ctx context.Context, flags []string, asked process.Que
 	fmt.Fprintf(e.stderr, "asgctl: replays loop %d of %s, of version %s, with its flags%s.\n", recorded.Loop.Number, began.UTC().Format(time.RFC3339),
 		show.Clean(recorded.Process.Version), but(left))
 	e.source, asked.AWS = show.Replay, []func(*middleware.Stack) error{account.Answer}
-	r, err := e.loops(ctx, dryrun.Recording{Files: os.DirFS(dir), Later: time.Since(began)}.Kube(), over, len(flags), asked)
+	r, err := e.loops(ctx, dryrun.Recording{Files: archive, Later: time.Since(began)}.Kube(), over, len(flags), asked)
 	if err == nil {
 		fmt.Fprintln(e.stderr, "asgctl: The recorded loop decided "+differences(recorded, r))
 	}
@@ -102,23 +99,30 @@ func differences(recorded, now *decision.Report) (text string) {
 // mostRecorded bounds the files of a recording. One of 5,000 nodes with ten pods each has less than a fifth of it.
 const mostRecorded = 1 << 30
 
-func unpack(ctx context.Context, file, dir string) (recorded *decision.Report, account *source.Account, err error) {
-	archive, err := zip.OpenReader(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer archive.Close()
+// recorded returns the report and AWS's answers of a recording. It reads all files once, because the loop would take a damaged one for a kind that was
+// not recorded.
+func (e *explainer) recorded(archive *zip.Reader) (*decision.Report, *source.Account, error) {
 	size := uint64(0)
 	for _, f := range archive.File {
 		if size += min(f.UncompressedSize64, mostRecorded+1); size > mostRecorded {
-			return nil, nil, fmt.Errorf("%s has more than %d MiB", file, mostRecorded>>20)
+			return nil, nil, fmt.Errorf("%s has more than %d MiB", e.recording, mostRecorded>>20)
+		}
+		content, err := f.Open()
+		if err == nil {
+			_, err = io.Copy(io.Discard, content)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s of %s: %w", f.Name, e.recording, err)
 		}
 	}
-	if err = os.CopyFS(dir, archive); err == nil {
-		recorded, err = running.Read(ctx, running.Options{File: filepath.Join(dir, dryrun.ReportFile)})
+	report, err := archive.Open(dryrun.ReportFile)
+	if err != nil {
+		return nil, nil, err
 	}
-	if err == nil {
-		account, err = source.LoadAccount(dir, instancetypes.Embedded())
+	recorded, err := running.Decode(report, e.recording)
+	if err != nil {
+		return nil, nil, err
 	}
+	account, err := source.LoadAccount(archive, e.recording)
 	return recorded, account, err
 }

@@ -103,7 +103,7 @@ func (a *Autoscaler) report(ctx context.Context) (*decision.Report, error) {
 			return nil, err
 		}
 		defer file.Close()
-		return decode(file, a.options.File)
+		return Decode(file, a.options.File)
 	case a.options.URL != "":
 		return a.direct(ctx)
 	}
@@ -130,7 +130,7 @@ func (a *Autoscaler) direct(ctx context.Context) (*decision.Report, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answered %s", address, response.Status)
 	}
-	return decode(response.Body, address)
+	return Decode(response.Body, address)
 }
 
 func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Report, error) {
@@ -153,7 +153,7 @@ func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Re
 		return nil, fmt.Errorf("read %s of pod %s through the API server: %w", path, name, err)
 	}
 	defer body.Close()
-	return decode(body, "pod "+name)
+	return Decode(body, "pod "+name)
 }
 
 // port is the port of the autoscaler's page. Without a flag of its address it is the first port that the container names.
@@ -175,8 +175,8 @@ func port(pod *corev1.Pod) int {
 	return defaultPort
 }
 
-// decode reads a report. Its form must be the one this program knows.
-func decode(body io.Reader, source string) (*decision.Report, error) {
+// Decode reads a report. Its form must be the one this program knows.
+func Decode(body io.Reader, source string) (*decision.Report, error) {
 	report := &decision.Report{}
 	if err := json.NewDecoder(io.LimitReader(body, maxReport)).Decode(report); err != nil {
 		return nil, fmt.Errorf("read the report of %s: %w", source, err)

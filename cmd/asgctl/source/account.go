@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,11 +15,9 @@ import (
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
-// File names within the folder, and the command that writes each.
+// File names within the folder or the archive.
 const (
 	groupsFile         = "auto-scaling-groups.json"
 	templatesFile      = "launch-template-versions.json"
@@ -38,7 +35,7 @@ const maxFileBytes = 256 << 20
 
 // Account holds the facts about an AWS account in the files of one folder.
 type Account struct {
-	dir            string
+	name           string // of the folder or the archive
 	groups         []astypes.AutoScalingGroup
 	templates      []ec2types.LaunchTemplateVersion
 	configurations []astypes.LaunchConfiguration
@@ -48,39 +45,27 @@ type Account struct {
 	spotPrices     []ec2types.SpotPrice
 	typesMet       []typesMet
 	missing        map[string]bool // files that are not there
-	types          *instancetypes.Catalogue
 }
 
-// LoadAccount reads the files in dir. Only the groups' file must exist, and every existing file must be valid. The folder's own list
-// of instance types, if any, is laid over the catalogue.
-func LoadAccount(dir string, catalogue *instancetypes.Catalogue) (*Account, error) {
-	a := &Account{dir: dir, missing: map[string]bool{}, types: catalogue}
+// LoadAccount reads the files of the folder or the archive called name. Only the groups' file must exist, and every existing file must be valid.
+func LoadAccount(files fs.FS, name string) (*Account, error) {
+	a := &Account{name: name, missing: map[string]bool{}}
 	if err := errors.Join(
-		load(a, groupsFile, "AutoScalingGroups", &a.groups, func(g astypes.AutoScalingGroup) *string { return g.AutoScalingGroupName }),
-		load(a, templatesFile, "LaunchTemplateVersions", &a.templates, func(v ec2types.LaunchTemplateVersion) *string { return v.LaunchTemplateId }),
-		load(a, configurationsFile, "LaunchConfigurations", &a.configurations, func(c astypes.LaunchConfiguration) *string { return c.LaunchConfigurationName }),
-		load(a, imagesFile, "Images", &a.images, func(i ec2types.Image) *string { return i.ImageId }),
-		load(a, nodegroupsFile, "nodegroup", &a.nodegroups, func(n ekstypes.Nodegroup) *string { return n.NodegroupName }),
-		load(a, offeringsFile, "InstanceTypeOfferings", &a.offerings, func(o ec2types.InstanceTypeOffering) *string { return o.Location }),
-		load(a, spotPricesFile, "SpotPriceHistory", &a.spotPrices, func(p ec2types.SpotPrice) *string { return p.SpotPrice }),
-		load(a, requirementsFile, "TypesMet", &a.typesMet, func(t typesMet) *string { return &t.Request }),
-		a.loadTypes(),
+		load(a, files, groupsFile, "AutoScalingGroups", &a.groups, func(g astypes.AutoScalingGroup) *string { return g.AutoScalingGroupName }),
+		load(a, files, templatesFile, "LaunchTemplateVersions", &a.templates, func(v ec2types.LaunchTemplateVersion) *string { return v.LaunchTemplateId }),
+		load(a, files, configurationsFile, "LaunchConfigurations", &a.configurations, func(c astypes.LaunchConfiguration) *string { return c.LaunchConfigurationName }),
+		load(a, files, imagesFile, "Images", &a.images, func(i ec2types.Image) *string { return i.ImageId }),
+		load(a, files, nodegroupsFile, "nodegroup", &a.nodegroups, func(n ekstypes.Nodegroup) *string { return n.NodegroupName }),
+		load(a, files, offeringsFile, "InstanceTypeOfferings", &a.offerings, func(o ec2types.InstanceTypeOffering) *string { return o.Location }),
+		load(a, files, spotPricesFile, "SpotPriceHistory", &a.spotPrices, func(p ec2types.SpotPrice) *string { return p.SpotPrice }),
+		load(a, files, requirementsFile, "TypesMet", &a.typesMet, func(t typesMet) *string { return &t.Request }),
 	); err != nil {
 		return nil, err
 	}
 	if a.missing[groupsFile] {
-		return nil, fmt.Errorf("no file %q in %q: write it with aws autoscaling describe-auto-scaling-groups --output json", groupsFile, dir)
+		return nil, fmt.Errorf("no file %q in %q: write it with aws autoscaling describe-auto-scaling-groups --output json", groupsFile, name)
 	}
 	return a, nil
-}
-
-func (a *Account) loadTypes() error {
-	found, err := instancetypes.ReadFile(filepath.Join(a.dir, instanceTypesFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	a.types = a.types.With(found...)
-	return nil
 }
 
 // Region returns the region in the ARN of the group called name, or "".
@@ -95,15 +80,15 @@ func (a *Account) Region(name string) string {
 
 // load reads the objects of one file into list. They stand under the member called key, which may be one object or a list.
 // An object without a name is of another kind.
-func load[T any](a *Account, name, key string, list *[]T, named func(T) *string) error {
-	path := filepath.Join(a.dir, name)
-	f, err := os.Open(path)
+func load[T any](a *Account, files fs.FS, name, key string, list *[]T, named func(T) *string) error {
+	path := filepath.Join(a.name, name)
+	f, err := files.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		a.missing[name] = true
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	defer f.Close()
 	decoder := json.NewDecoder(io.LimitReader(f, maxFileBytes))

@@ -167,7 +167,7 @@ func (a *Account) typesThatMeet(in *ec2.GetInstanceTypesFromInstanceRequirements
 // recorded returns the error of a call whose file is missing.
 func (a *Account) recorded(file string) error {
 	if a.missing[file] {
-		return fmt.Errorf("there is no %s in %s", file, a.dir)
+		return fmt.Errorf("there is no %s in %s", file, a.name)
 	}
 	return nil
 }

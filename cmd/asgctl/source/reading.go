@@ -3,9 +3,13 @@ package source
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -131,17 +135,16 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err := o.ZonalGroups.Check(); err != nil {
 		return nil, WrongUse{fmt.Errorf("--asg-zonal-groups: %w", err)}
 	}
-	catalogue, err := instancetypes.WithFile(o.InstanceTypesFile)
+	catalogue, err := o.catalogue()
 	if err != nil {
 		return nil, err
 	}
-	in, types, regionOf, err := o.connect(ctx, catalogue)
+	in, types, regionOf, err := o.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	in.Discovery, in.ZonalGroups, in.Cluster = discovery, o.ZonalGroups, o.ClusterName
-	in.Clock, in.ClusterInUserData = clock.RealClock{}, userdata.Cluster
-	catalogue = in.Types()
+	in.Clock, in.ClusterInUserData, in.Types = clock.RealClock{}, userdata.Cluster, func() *instancetypes.Catalogue { return catalogue }
 	cache := asg.NewCache(in)
 	if err := cache.ReadOnce(ctx); err != nil {
 		return nil, err
@@ -153,11 +156,12 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
 	r := &Reading{Groups: groups, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
 		nodeGroups: map[string][]*group.Group{}, possible: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, region: regionOf}
+	known := catalogue
 	if types != nil {
-		catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, catalogue)
+		known, r.Unlooked = lookUp(ctx, types, r.Groups, catalogue)
 	}
 	r.build = func(g *group.Group) *fromgroup.Template {
-		return fromgroup.Seen{}.Build(nil, g, regionOf(g.Name), catalogue)
+		return fromgroup.Seen{}.Build(nil, g, regionOf(g.Name), known)
 	}
 	for _, g := range r.Groups {
 		r.templates[g.Name] = r.build(g)
@@ -186,23 +190,35 @@ func (o Options) discovery() (ownership.Discovery, error) {
 	return d, nil
 }
 
-// connect returns the APIs of the cache with their catalogue, the API that looks up unknown types, nil for none, and the region of each group.
-func (o Options) connect(ctx context.Context, catalogue *instancetypes.Catalogue) (in asg.Options, types lookup.TypesAPI, region func(group string) string, err error) {
+// catalogue is the built-in list of instance types, with the given file's and then the folder's laid over it.
+func (o Options) catalogue() (*instancetypes.Catalogue, error) {
+	catalogue, err := instancetypes.WithFile(o.InstanceTypesFile)
+	if err != nil || o.From == "" {
+		return catalogue, err
+	}
+	newer, err := instancetypes.ReadFile(filepath.Join(o.From, instanceTypesFile))
+	if errors.Is(err, fs.ErrNotExist) { // the folder need not have one
+		err = nil
+	}
+	return catalogue.With(newer...), err
+}
+
+// connect returns the APIs of the cache, the API that looks up unknown types, nil for none, and the region of each group.
+func (o Options) connect(ctx context.Context) (in asg.Options, types lookup.TypesAPI, region func(group string) string, err error) {
 	if o.From == "" {
 		clients, err := o.Clients(ctx)
 		if err != nil {
 			return in, nil, nil, err
 		}
 		in.AutoScaling, in.Launches = clients.AutoScaling, launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}
-		in.Types = func() *instancetypes.Catalogue { return catalogue }
 		return in, clients.EC2, func(string) string { return clients.Region }, nil
 	}
-	account, err := LoadAccount(o.From, catalogue)
+	account, err := LoadAccount(os.DirFS(o.From), o.From)
 	if err != nil {
 		return in, nil, nil, err
 	}
 	answered := []func(*middleware.Stack) error{account.Answer}
-	in.AutoScaling, in.Types = autoscaling.New(autoscaling.Options{APIOptions: answered}), func() *instancetypes.Catalogue { return account.types }
+	in.AutoScaling = autoscaling.New(autoscaling.Options{APIOptions: answered})
 	in.Launches = launchspec.APIs{EC2: ec2.New(ec2.Options{APIOptions: answered}), EKS: eks.New(eks.Options{APIOptions: answered})}
 	return in, nil, func(group string) string { return cmp.Or(o.Region, account.Region(group)) }, nil
 }

@@ -2,9 +2,8 @@ package source
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
+	"testing/fstest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -17,16 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 func account(t *testing.T, files map[string]string) *Account {
 	t.Helper()
-	dir := t.TempDir()
+	folder := fstest.MapFS{}
 	for name, content := range files {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+		folder[name] = &fstest.MapFile{Data: []byte(content)}
 	}
-	a, err := LoadAccount(dir, instancetypes.Embedded())
+	a, err := LoadAccount(folder, "folder")
 	require.NoError(t, err)
 	return a
 }
