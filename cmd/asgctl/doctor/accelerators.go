@@ -26,9 +26,8 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 		in.runs("device-plugin", "gpu-operator", "neuron", "habana", "dra-driver", "gpu-feature")
 	claims := in.runs("dra-driver") && !in.runs("nvidia-device-plugin", "neuron-device-plugin", "habana") // for these nodes may show nothing
 	in.eachGroup(func(g *group.Group) {
-		promised := in.groups.value.Template(g).Accelerators()
-		names := slices.Sorted(maps.Keys(promised))
-		label := in.groups.value.Template(g).Labels[instancetypes.AcceleratorLabel]
+		template := in.groups.value.Template(g)
+		names, label := slices.Sorted(maps.Keys(template.Accelerators())), template.Labels[instancetypes.AcceleratorLabel]
 		published := false
 		for _, i := range g.Instances {
 			node := in.nodes.value[i.ID]
@@ -52,7 +51,7 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 		case len(names) > 0 && !published && !plugin && !brings(g):
 			c.find(quoted(g), fmt.Sprintf("its nodes have %s, and no DaemonSet of a device plugin publishes it", names[0]), "the names and images of all DaemonSets",
 				"kubectl get daemonsets --all-namespaces, then install the device plugin of the vendor")
-		case len(names) == 0 && !published && label != "" && in.groups.value.Template(g).Known():
+		case len(names) == 0 && !published && label != "" && template.Known():
 			c.find(quoted(g), fmt.Sprintf("its nodes have the label %s=%s, and its types have no accelerator: each new node is waited for until it counts as failed",
 				instancetypes.AcceleratorLabel, label), "the template of the group", "asgctl template "+shellword.Quote(g.Name))
 		}

@@ -69,31 +69,29 @@ type Reading struct {
 	// Unlooked is the reason why instance types missing in the catalogue could not be looked up, or nil.
 	Unlooked error
 
-	nodeGroups map[string][]*group.Group // by Auto Scaling group: itself, or its zonal views
-	possible   map[string][]*group.Group // views that a group gets once a pod needs one of its zones
-	undivided  map[string][]launchspec.Problem
-	templates  map[string]*fromgroup.Template // of groups and their zonal views of now, by ID
-	build      func(*group.Group) *fromgroup.Template
-	region     func(group string) string
-	from       string // the folder, "" for AWS
+	// Template makes the template of a group of the reading, or of a zonal view of one.
+	Template func(*group.Group) *fromgroup.Template
+
+	zones    map[string]zones // by Auto Scaling group
+	regionOf func(group string) string
+	from     string // the folder, "" for AWS
 }
 
-// Template returns the template of a group of the reading, or of a zonal view of one.
-func (r *Reading) Template(g *group.Group) *fromgroup.Template {
-	if known := r.templates[g.ID()]; known != nil {
-		return known
-	}
-	return r.build(g)
+// zones say how an Auto Scaling group is scaled zone by zone.
+type zones struct {
+	nodeGroups []*group.Group       // the group itself, or its zonal views
+	possible   []*group.Group       // views that it gets once a pod needs one of its zones
+	problems   []launchspec.Problem // why it is not scaled so, where that is asked for
 }
 
 // Region returns the region of a group of the reading, or "" where it is unknown.
-func (r *Reading) Region(g *group.Group) string { return r.region(g.Name) }
+func (r *Reading) Region(g *group.Group) string { return r.regionOf(g.Name) }
 
 // Views returns the zonal views of a group of the reading, one node group for each zone, where the autoscaler would scale it
 // zone by zone. There are none if the group is one node group itself. AWS's refusals to the autoscaler at run time are unknown
 // here, and so are the zones where an instance type is offered.
 func (r *Reading) Views(g *group.Group) []*group.Group {
-	if views := r.nodeGroups[g.Name]; g.Zone == "" && len(views) > 0 && views[0].Zone != "" {
+	if views := r.zones[g.Name].nodeGroups; g.Zone == "" && len(views) > 0 && views[0].Zone != "" {
 		return views
 	}
 	return nil
@@ -105,7 +103,7 @@ func (r *Reading) Find(id string) (*group.Group, error) {
 		if g.Name == id {
 			return g, nil
 		}
-		for _, view := range slices.Concat(r.Views(g), r.possible[g.Name]) {
+		for _, view := range slices.Concat(r.Views(g), r.zones[g.Name].possible) {
 			if view.ID() == id {
 				return view, nil
 			}
@@ -154,24 +152,21 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	}
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
-	r := &Reading{Groups: groups, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
-		nodeGroups: map[string][]*group.Group{}, possible: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, region: regionOf}
+	r := &Reading{Groups: groups, Cluster: cache.ClusterName(), Absent: cache.Absent(), zones: map[string]zones{}, regionOf: regionOf, from: o.From}
 	known := catalogue
 	if types != nil {
 		known, r.Unlooked = lookUp(ctx, types, r.Groups, catalogue)
 	}
-	r.build = func(g *group.Group) *fromgroup.Template {
+	r.Template = func(g *group.Group) *fromgroup.Template {
 		return fromgroup.Seen{}.Build(nil, g, regionOf(g.Name), known)
 	}
-	for _, g := range r.Groups {
-		r.templates[g.Name] = r.build(g)
-		var divisible bool
-		if r.nodeGroups[g.Name], divisible, r.undivided[g.Name] = cache.NodeGroups(g); divisible {
-			r.possible[g.Name] = g.ByZone()
+	for _, g := range groups {
+		nodeGroups, divisible, problems := cache.NodeGroups(g)
+		scaled := zones{nodeGroups: nodeGroups, problems: problems}
+		if divisible {
+			scaled.possible = g.ByZone()
 		}
-		for _, view := range r.Views(g) {
-			r.templates[view.ID()] = r.build(view)
-		}
+		r.zones[g.Name] = scaled
 	}
 	return r, nil
 }
@@ -258,8 +253,8 @@ var recordable = []string{launchspec.ReasonNodegroupUnread, launchspec.ReasonLau
 // Problems returns the problems of a group of the reading, or of one of its zonal views: first AWS's refusals, then its tags
 // and types, then the reasons why it is not scaled zone by zone where that is asked for, and tags of its owner that cannot be read.
 func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
-	problems := []launchspec.Problem{}
-	known := r.Template(g).Known()
+	problems, template := []launchspec.Problem{}, r.Template(g)
+	known := template.Known()
 	for _, p := range g.Problems {
 		p.Blocks = p.Blocks || !known && p.Reason != launchspec.ReasonNodegroupUnread
 		if r.from != "" && slices.Contains(recordable, p.Reason) && (g.Source.ConfigurationName != "" || !g.Source.Template.IsZero()) {
@@ -270,7 +265,7 @@ func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
 	if g.Failure != nil {
 		problems = append(problems, launchspec.Problem{Reason: g.Failure.Code, Message: "the last launch failed: " + g.Failure.Message})
 	}
-	for _, p := range r.templateProblems(g) {
+	for _, p := range r.templateProblems(g, template) {
 		if p.Reason == nodetemplate.ReasonNoType && len(g.Problems) > 0 {
 			continue // said above, with the cause
 		}
@@ -281,16 +276,17 @@ func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
 	if g.LaunchSpec == nil && len(problems) == 0 {
 		problems = append(problems, launchspec.Problem{Reason: launchspec.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
 	}
-	problems = append(problems, slices.Concat(r.undivided[g.Name], g.TagProblems(), move.Problems(g))...)
+	problems = append(problems, slices.Concat(r.zones[g.Name].problems, g.TagProblems(), move.Problems(g))...)
+	region := r.Region(g)
 	for at := range problems {
-		problems[at].Remedy = shellword.InRegion(r.Region(g), problems[at].Remedy)
+		problems[at].Remedy = shellword.InRegion(region, problems[at].Remedy)
 	}
 	return problems
 }
 
 // templateProblems returns the problems of the group's template, and further ones of its zonal views.
-func (r *Reading) templateProblems(g *group.Group) []nodetemplate.Problem {
-	problems := slices.Clone(r.Template(g).Problems)
+func (r *Reading) templateProblems(g *group.Group, t *fromgroup.Template) []nodetemplate.Problem {
+	problems := slices.Clone(t.Problems)
 	for _, view := range r.Views(g) {
 		for _, p := range r.Template(view).Problems {
 			if !slices.Contains(problems, p) {
