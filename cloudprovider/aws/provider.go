@@ -120,7 +120,7 @@ func New(ctx context.Context, o Options) *Provider {
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
 	p.costs = &Model{provider: p, prices: o.Prices}
 	p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
-	p.spend.total.Store(&Spending{caps: &Spend{}})
+	p.spend.total.Store(&Spending{})
 	o.Registerer.MustRegister(p.problems.gauge, p.spend, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
 		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
