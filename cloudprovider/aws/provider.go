@@ -38,15 +38,17 @@ const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
 const taintShutdown = "node.cloudprovider.kubernetes.io/shutdown"
 
 type Options struct {
-	Cache     *asg.Cache
-	Region    string
-	Types     *lookup.Types
-	Zones     lookup.ZonesAPI     // looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown
-	Offerings lookup.OfferingsAPI // looks up which zones offer instance types. Nil leaves that unknown
-	Instances lookup.InstancesAPI // looks up whether instances that left their groups were terminated. Nil leaves that open
-	// Starts looks up why instances do not become nodes, and Admission whom the cluster lets in. Nil leaves that open.
-	Starts          lookup.StartsAPI
-	Admission       lookup.Admission
+	Cache  *asg.Cache
+	Region string
+	Types  *lookup.Types
+	// EC2 answers look-ups of zones, of the instance types that these offer, of instances that left their groups, and of others that do not become
+	// nodes. Nil leaves all of that unknown.
+	EC2 interface {
+		lookup.ZonesAPI
+		lookup.OfferingsAPI
+		lookup.StartsAPI
+	}
+	Admission       lookup.Admission // says whom the cluster lets in
 	Limiter         *cloudprovider.ResourceLimiter
 	Nodes           coreinformers.NodeInformer              // the registered nodes
 	DaemonSets      appslisters.DaemonSetLister             // lists the DaemonSet of the VPC CNI, if the cluster has one
@@ -108,12 +110,12 @@ type Provider struct {
 func New(ctx context.Context, o Options) *Provider {
 	p := &Provider{
 		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		types: o.Types, zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
-		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
+		types: o.Types, zones: lookup.NewZones(o.EC2, o.Clock), problems: newReporter(o.Event, o.Problem),
+		offers: lookup.NewOfferings(o.EC2, o.Clock), terminated: lookup.NewTerminated(o.EC2, o.Clock),
 		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevices{}, had: map[string]bool{},
 	}
 	o.Admission.Cluster = p.cache.Cluster
-	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
+	p.starts = lookup.NewStarts(o.EC2, o.Admission, o.Clock)
 	p.registered.follow(o.Nodes)
 	p.joined.Store(&map[string]string{})
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)

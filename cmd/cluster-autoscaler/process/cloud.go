@@ -153,8 +153,7 @@ func (p *Process) newCache(c *cloud) *asg.Cache {
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
 func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) *aws.Provider {
 	o.Cache, o.Types, o.Region, o.Prices = c.cache, c.types, c.clients.Region, c.prices
-	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
-	o.Starts, o.Admission.EKS = c.clients.EC2, c.clients.EKS
+	o.EC2, o.Admission.EKS = c.clients.EC2, c.clients.EKS
 	o.GatherDeletions, o.Limiter = p.core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(p.core)
 	o.Registerer, o.Clock = p.registerer, clock.RealClock{}
 	return aws.New(working, o)
