@@ -101,9 +101,8 @@ type Provider struct {
 	had        map[string]bool           // Auto Scaling groups that a view has had, under changing
 	anew       bool                      // missing or late has changed
 	unknown    []string                  // instance types in use that the catalogue lacks, under changing
-	answered   *lookup.Answers[lookup.Start]
-	looped     atomic.Bool  // Refresh was called, and no BeforeLoop since
-	waited     atomic.Int64 // nanoseconds of this loop for answers of AWS
+	looped     atomic.Bool               // Refresh was called, and no BeforeLoop since
+	waited     atomic.Int64              // nanoseconds of this loop for answers of AWS
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
@@ -119,7 +118,7 @@ func New(ctx context.Context, o Options) *Provider {
 	p.registered.follow(o.Nodes)
 	p.joined.Store(&map[string]string{})
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
-	p.view.Store(&View{snapshot: &group.Snapshot{}})
+	p.view.Store(&View{basis: basis{snapshot: &group.Snapshot{}}})
 	p.costs = &Model{provider: p, prices: o.Prices}
 	p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
 	p.spend.total.Store(&Spending{})
@@ -193,16 +192,16 @@ func (p *Provider) refresh() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.watchAge()
-	snapshot, catalogue, cni, offered, answered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()
-	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
-	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew && p.answered == answered {
+	now := basis{p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()}
+	before, news := p.view.Load(), p.facts.learn(now.snapshot, p.clock.Now())
+	if before.basis == now && !news && !p.anew {
 		p.types.Want(p.unknown...) // EC2 may know them by now
 		p.spend.show(before)
 		return
 	}
-	p.anew, p.answered = false, answered
-	p.noteDepartures(before.snapshot, snapshot)
-	v := p.nextView(before, snapshot, catalogue, cni, offered)
+	p.anew = false
+	p.noteDepartures(before.snapshot, now.snapshot)
+	v := p.nextView(before, now)
 	p.unknown = nil
 	for _, t := range v.templates {
 		p.unknown = append(p.unknown, t.UnknownTypes...)
