@@ -9,7 +9,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -40,7 +39,7 @@ type cloud struct {
 	types    *lookup.Types
 	prices   *pricing.Book
 	spot     *spotprice.Reader             // nil without --asg-spot-prices=live
-	keep     []func(context.Context) error // what runs beside the loops, each until its context ends
+	keep     []func(context.Context) error // what keeps all of it fresh, each until its context ends
 	cache    *asg.Cache
 	provider *aws.Provider
 }
@@ -95,6 +94,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		c.spot.ReadFirst(ctx)
 	}
 	c.provider = p.newProvider(working, c, in)
+	c.keep = append(c.keep, c.provider.Run)
 	return c, nil
 }
 
@@ -120,15 +120,6 @@ func measureListAge(book *pricing.Book, registerer prometheus.Registerer) {
 		Namespace: "asg_autoscaler", Name: "price_list_age_seconds",
 		Help: "Age of the list of on-demand prices in use, of --asg-price-file or else the built-in one, in seconds.",
 	}, func() float64 { return time.Since(book.ListDate()).Seconds() })
-}
-
-// run keeps all of it fresh until ctx ends.
-func (c *cloud) run(ctx context.Context) error {
-	all, ctx := errgroup.WithContext(ctx)
-	for _, keep := range append([]func(context.Context) error{c.provider.Run}, c.keep...) {
-		all.Go(func() error { return keep(ctx) })
-	}
-	return all.Wait()
 }
 
 func (p *Process) newCache(c *cloud) *asg.Cache {
