@@ -2,11 +2,11 @@ package process
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -49,6 +49,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/shadow"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
@@ -153,36 +154,15 @@ func (p *Process) kubeClients(working context.Context, client kubernetes.Interfa
 		events.EventRecorder = statusRecorder(working, client)
 	}
 	writes, namespace, name := p.core.WriteStatusConfigMap, core.ConfigNamespace, core.StatusConfigMapName
-	clients.LogRecorder, _ = utils.NewStatusMapRecorder(namedMap{}, namespace, events, writes, name) // which always succeeds
+	// Events need the ConfigMap's name alone, and the core's recorder would record none after a failed write. So it writes to an API server that has
+	// no objects and takes every write, and always succeeds.
+	pretended := kubernetes.NewForConfigOrDie(dryrun.New(func(error) {}).Kube(dryrun.Recording{Files: embed.FS{}}.Kube()))
+	clients.LogRecorder, _ = utils.NewStatusMapRecorder(pretended, namespace, events, writes, name)
 	if writes && p.options.AWS.PluginAddress == "" {
 		first := *utils.EmptyClusterAutoscalerStatus()
 		_, _ = utils.WriteStatusConfigMap(client, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error
 	}
 	return clients, events
-}
-
-// namedMap stands for a client of the status ConfigMap while the core's recorder is made. Events need the name alone, and the recorder
-// would record none after a failed write.
-type namedMap struct {
-	kubernetes.Interface
-	typedcorev1.CoreV1Interface
-	typedcorev1.ConfigMapInterface
-	namespace string
-}
-
-func (m namedMap) CoreV1() typedcorev1.CoreV1Interface { return m }
-
-func (m namedMap) ConfigMaps(namespace string) typedcorev1.ConfigMapInterface {
-	m.namespace = namespace
-	return m
-}
-
-func (m namedMap) Get(_ context.Context, name string, _ metav1.GetOptions) (*corev1.ConfigMap, error) {
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: m.namespace, Name: name}}, nil
-}
-
-func (namedMap) Update(_ context.Context, m *corev1.ConfigMap, _ metav1.UpdateOptions) (*corev1.ConfigMap, error) {
-	return m, nil
 }
 
 // statusRecorder records events about the status ConfigMap, each text once in five minutes. The core's recorder does so for the ConfigMap
