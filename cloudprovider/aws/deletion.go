@@ -204,7 +204,7 @@ func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
 		case owner == nil && n.group() == vanished:
 			return removal{}, fmt.Errorf("delete nodes of %q: the group is no longer autoscaled", n.id)
 		case owner == nil:
-		case failed:
+		case placeholder && failed:
 			gone.failed = append(gone.failed, increase)
 		case placeholder:
 			gone.placeholders++

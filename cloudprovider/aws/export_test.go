@@ -93,7 +93,7 @@ func (p *Provider) TakeOfferings(other *Provider, types ...string) {
 
 // OfferedIn returns the types that a zone offers, or may offer for all that is known.
 func OfferedIn(zone string, known *lookup.Answers[[]string], types []launchspec.Type) []launchspec.Type {
-	return (&View{offered: known}).offeredIn(zone, types)
+	return (&View{basis: basis{offered: known}}).offeredIn(zone, types)
 }
 
 // LookUpTerminated asks EC2 about the instances that left their groups.

@@ -20,18 +20,24 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
+// basis is what a view is made from. While it stays the same, so does the view, but for facts about nodes.
+type basis struct {
+	snapshot  *group.Snapshot
+	catalogue *instancetypes.Catalogue
+	cni       nodetemplate.CNI
+	offered   *lookup.Answers[[]string]
+	starts    *lookup.Answers[lookup.Start]
+}
+
 // View is everything that the core sees of the groups during one loop, the loop view. It is immutable. Its maps are keyed by node group ID.
 type View struct {
-	snapshot   *group.Snapshot
+	basis
 	groups     map[string]*group.Group         // Auto Scaling groups, or their zone groups
 	zones      map[string][]launchspec.Problem // what keeps a group from having zone groups, or endangers them, by Auto Scaling group
 	divisible  map[string]bool                 // a group that will have zone groups once a pod needs one of its zones
 	zonal      bool                            // there are zone groups
-	offered    *lookup.Answers[[]string]
 	launches   map[zoneLaunch]*launchspec.LaunchSpec
 	region     string
-	catalogue  *instancetypes.Catalogue
-	cni        nodetemplate.CNI
 	templates  map[string]*fromgroup.Template
 	unserved   map[string]*fromgroup.Template // last ones of groups that left the readings, which show the pods that need such a group
 	declared   *sync.Map                      // NodeInfos of the templates without observed facts, made when they are wanted
@@ -99,11 +105,10 @@ func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
 }
 
 // nextView returns the view of a newer Snapshot. It takes unchanged parts over from the view before.
-func (p *Provider) nextView(before *View, snapshot *group.Snapshot, catalogue *instancetypes.Catalogue, cni nodetemplate.CNI,
-	offered *lookup.Answers[[]string]) *View {
-	count := len(snapshot.Groups())
+func (p *Provider) nextView(before *View, now basis) *View {
+	count := len(now.snapshot.Groups())
 	v := &View{
-		snapshot: snapshot, region: p.region, catalogue: catalogue, cni: cni, offered: offered,
+		basis: now, region: p.region,
 		groups:    make(map[string]*group.Group, count),
 		zones:     map[string][]launchspec.Problem{},
 		divisible: map[string]bool{},
@@ -113,7 +118,7 @@ func (p *Provider) nextView(before *View, snapshot *group.Snapshot, catalogue *i
 		declared:  &sync.Map{},
 		byID:      make(map[string]*NodeGroup, count),
 	}
-	for _, g := range snapshot.Groups() {
+	for _, g := range now.snapshot.Groups() {
 		if g.Deleting {
 			continue
 		}
@@ -124,7 +129,7 @@ func (p *Provider) nextView(before *View, snapshot *group.Snapshot, catalogue *i
 		}
 		p.had[g.Name] = true
 	}
-	for _, g := range snapshot.Foreign() {
+	for _, g := range now.snapshot.Foreign() {
 		v.unserved[g.Name] = cmp.Or(before.templates[g.Name], before.unserved[g.Name])
 	}
 	v.nodeGroups = slices.Clip(v.nodeGroups)

@@ -34,7 +34,7 @@ type cluster map[string]*group.Group
 // newModel makes the Model of a Provider whose view has the groups.
 func newModel(groups cluster, prices *pricing.Book) *Model {
 	p := &Provider{types: lookup.NewTypes(nil, instancetypes.Embedded(), clock.RealClock{})}
-	p.view.Store(&View{groups: groups, snapshot: &group.Snapshot{}})
+	p.view.Store(&View{groups: groups, basis: basis{snapshot: &group.Snapshot{}}})
 	return &Model{provider: p, prices: prices}
 }
 

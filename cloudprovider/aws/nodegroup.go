@@ -61,7 +61,7 @@ func (n *NodeGroup) MinSize() int {
 	if n.provider.Paused(g, false).Up {
 		least = min(least, g.TargetInstances())
 	}
-	if most, below := n.provider.SpendCaps().least[n.id]; below {
+	if most, below := n.provider.Spending().least[n.id]; below {
 		least = min(least, max(most, g.TargetInstances()))
 	}
 	return n.provider.WithinCaps(g, least)

@@ -148,7 +148,7 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 	v.late = make(map[string]Late, len(p.late))
 	mayBe := p.elsewhere()
 	for _, id := range slices.SortedFunc(maps.Keys(p.late), func(a, b string) int { return cmp.Or(p.late[b].Compare(p.late[a]), strings.Compare(b, a)) }) {
-		start, known := p.starts.Known().Of(id)
+		start, known := v.starts.Of(id)
 		i, g := v.snapshot.Instance(id)
 		if !known || i == nil || registered[id] != "" {
 			continue

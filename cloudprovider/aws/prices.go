@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,26 +20,30 @@ func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError
 
 func (p *Provider) Costs() *Model { return p.costs }
 
-// Spending is the hourly cost of the groups' instances.
+// Spending is the hourly cost of the groups' instances, and what counts against the spend caps: the instances of a view, present or asked for, and
+// the raises since. Each view has its own.
 type Spending struct {
 	Total   pricing.Amount            // of all groups
-	ByGroup map[string]pricing.Amount // by node group ID
+	ByGroup map[string]pricing.Amount // by node group ID. Nobody changes it
 
 	present map[string]map[string]groupprice.Cost // by node group ID and capacity type
 	pricer  *groupprice.Pricer
-	caps    *Spend
+	groups  map[string]capped // by node group ID
+	least   map[string]int    // the sizes to which groups below their minimum may be raised, by node group ID
+
+	mu   sync.Mutex          // guards what the caps have spent
+	caps []decision.SpendCap // by the flag, then by tags in the order of the groups' names
 }
 
 // Instance returns what an instance of a node group costs, the zero Amount where that is not known.
-func (s Spending) Instance(g *group.Group, i *group.Instance) pricing.Amount {
+func (s *Spending) Instance(g *group.Group, i *group.Instance) pricing.Amount {
 	if s.pricer == nil || g == nil || i == nil || i.Lifecycle.Leaving() && !i.Lifecycle.Retained() {
 		return pricing.Amount{}
 	}
 	return s.pricer.Instance(g, i)
 }
 
-// Spending returns what the instances cost. The caller must not change the map.
-func (p *Provider) Spending() Spending { return *p.spend.total.Load() }
+func (p *Provider) Spending() *Spending { return p.spend.total.Load() }
 
 // spend is the collector of what each group's instances cost, and of the spend caps. It computes when the groups or the prices have changed, neither per
 // loop nor per scrape. One goroutine at a time calls show.
@@ -87,7 +92,7 @@ func (s *spend) Collect(metrics chan<- prometheus.Metric) {
 	}
 	show(spendUnpriced, float64(unpriced))
 	sent := map[string]bool{}
-	for _, c := range total.caps.Caps() {
+	for _, c := range total.Caps() {
 		if sent[c.Of] { // a flag given twice, or a group named like a cap: two equal series would break the whole page
 			continue
 		}
@@ -105,7 +110,7 @@ func (s *spend) show(v *View) {
 		return
 	}
 	s.view = v
-	total := Spending{pricer: pricer, present: make(map[string]map[string]groupprice.Cost, len(v.groups)), ByGroup: make(map[string]pricing.Amount, len(v.groups))}
+	total := &Spending{pricer: pricer, present: make(map[string]map[string]groupprice.Cost, len(v.groups)), ByGroup: make(map[string]pricing.Amount, len(v.groups))}
 	for id, g := range v.groups {
 		if total.present[id] = before.present[id]; pricer != before.pricer || g != last.groups[id] {
 			total.present[id] = pricer.Present(g)
@@ -114,6 +119,6 @@ func (s *spend) show(v *View) {
 			total.Total, total.ByGroup[id] = total.Total.Plus(cost.Amount), total.ByGroup[id].Plus(cost.Amount)
 		}
 	}
-	total.caps = countSpend(s.flags, v, pricer, total.present)
-	s.total.Store(&total)
+	total.count(s.flags, v)
+	s.total.Store(total)
 }

@@ -38,15 +38,17 @@ const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
 const taintShutdown = "node.cloudprovider.kubernetes.io/shutdown"
 
 type Options struct {
-	Cache     *asg.Cache
-	Region    string
-	Types     *lookup.Types
-	Zones     lookup.ZonesAPI     // looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown
-	Offerings lookup.OfferingsAPI // looks up which zones offer instance types. Nil leaves that unknown
-	Instances lookup.InstancesAPI // looks up whether instances that left their groups were terminated. Nil leaves that open
-	// Starts looks up why instances do not become nodes, and Admission whom the cluster lets in. Nil leaves that open.
-	Starts          lookup.StartsAPI
-	Admission       lookup.Admission
+	Cache  *asg.Cache
+	Region string
+	Types  *lookup.Types
+	// EC2 answers look-ups of zones, of the instance types that these offer, of instances that left their groups, and of others that do not become
+	// nodes. Nil leaves all of that unknown.
+	EC2 interface {
+		lookup.ZonesAPI
+		lookup.OfferingsAPI
+		lookup.StartsAPI
+	}
+	Admission       lookup.Admission // says whom the cluster lets in
 	Limiter         *cloudprovider.ResourceLimiter
 	Nodes           coreinformers.NodeInformer              // the registered nodes
 	DaemonSets      appslisters.DaemonSetLister             // lists the DaemonSet of the VPC CNI, if the cluster has one
@@ -99,28 +101,27 @@ type Provider struct {
 	had        map[string]bool           // Auto Scaling groups that a view has had, under changing
 	anew       bool                      // missing or late has changed
 	unknown    []string                  // instance types in use that the catalogue lacks, under changing
-	answered   *lookup.Answers[lookup.Start]
-	looped     atomic.Bool  // Refresh was called, and no BeforeLoop since
-	waited     atomic.Int64 // nanoseconds of this loop for answers of AWS
+	looped     atomic.Bool               // Refresh was called, and no BeforeLoop since
+	waited     atomic.Int64              // nanoseconds of this loop for answers of AWS
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
 func New(ctx context.Context, o Options) *Provider {
 	p := &Provider{
 		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		types: o.Types, zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
-		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
+		types: o.Types, zones: lookup.NewZones(o.EC2, o.Clock), problems: newReporter(o.Event, o.Problem),
+		offers: lookup.NewOfferings(o.EC2, o.Clock), terminated: lookup.NewTerminated(o.EC2, o.Clock),
 		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevices{}, had: map[string]bool{},
 	}
 	o.Admission.Cluster = p.cache.Cluster
-	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
+	p.starts = lookup.NewStarts(o.EC2, o.Admission, o.Clock)
 	p.registered.follow(o.Nodes)
 	p.joined.Store(&map[string]string{})
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
-	p.view.Store(&View{snapshot: &group.Snapshot{}})
+	p.view.Store(&View{basis: basis{snapshot: &group.Snapshot{}}})
 	p.costs = &Model{provider: p, prices: o.Prices}
 	p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
-	p.spend.total.Store(&Spending{caps: &Spend{}})
+	p.spend.total.Store(&Spending{})
 	o.Registerer.MustRegister(p.problems.gauge, p.spend, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
 		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
@@ -191,16 +192,16 @@ func (p *Provider) refresh() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.watchAge()
-	snapshot, catalogue, cni, offered, answered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()
-	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
-	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew && p.answered == answered {
+	now := basis{p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()}
+	before, news := p.view.Load(), p.facts.learn(now.snapshot, p.clock.Now())
+	if before.basis == now && !news && !p.anew {
 		p.types.Want(p.unknown...) // EC2 may know them by now
 		p.spend.show(before)
 		return
 	}
-	p.anew, p.answered = false, answered
-	p.noteDepartures(before.snapshot, snapshot)
-	v := p.nextView(before, snapshot, catalogue, cni, offered)
+	p.anew = false
+	p.noteDepartures(before.snapshot, now.snapshot)
+	v := p.nextView(before, now)
 	p.unknown = nil
 	for _, t := range v.templates {
 		p.unknown = append(p.unknown, t.UnknownTypes...)

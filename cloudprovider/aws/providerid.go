@@ -38,10 +38,8 @@ func failedID(group string, increase, n int) string {
 	return fmt.Sprintf("%s%s-%s%d.%d", placeholderPrefix, group, failedMark, increase, n)
 }
 
+// failedIncrease returns the failed increase of a placeholder instance, if it is of one.
 func failedIncrease(id string) (increase int, ok bool) {
-	if _, placeholder := placeholderGroup(id); !placeholder {
-		return 0, false
-	}
 	mark, marked := strings.CutPrefix(id[strings.LastIndexByte(id, '-')+1:], failedMark)
 	number, _, _ := strings.Cut(mark, ".")
 	increase, err := strconv.Atoi(number)

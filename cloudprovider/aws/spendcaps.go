@@ -8,12 +8,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
 // SpendCapFlag states the caps on the nodes of the cluster and on the nodes with a label. group.TagSpendCap bounds the nodes of one group.
@@ -38,25 +36,16 @@ func ParseSpendCaps(texts []string) (caps []decision.SpendCap, _ error) {
 	return caps, nil
 }
 
-// Spend is what counts against the spend caps: the instances of a view, present or asked for, and the raises since. Each view has its own.
-type Spend struct {
-	groups map[string]capped // by node group ID
-	least  map[string]int    // the sizes to which groups below their minimum may be raised, by node group ID
-
-	mu   sync.Mutex          // guards what the caps have spent
-	caps []decision.SpendCap // by the flag, then by tags in the order of the groups' names
-}
-
 type capped struct {
 	by     []int   // places in the caps
 	each   float64 // hourly cost of each further instance, the dearest's
 	priced bool    // each is known
 }
 
-// countSpend counts the instances of a view, whose present costs are by node group ID and capacity type. Groups below their minimum share the room in
-// the order of their names, so that none is raised by what another one takes.
-func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, present map[string]map[string]groupprice.Cost) *Spend {
-	s := &Spend{caps: slices.Clone(flags), groups: map[string]capped{}, least: map[string]int{}}
+// count counts the instances of the view, whose costs are known, against the caps. Groups below their minimum share the room in the order of their
+// names, so that none is raised by what another one takes.
+func (s *Spending) count(flags []decision.SpendCap, v *View) {
+	s.caps, s.groups, s.least = slices.Clone(flags), map[string]capped{}, map[string]int{}
 	for _, ng := range v.nodeGroups { // the zone groups of a group are neighbours
 		g := v.groups[ng.Id()]
 		var in capped
@@ -76,8 +65,8 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 		if len(in.by) == 0 {
 			continue
 		}
-		committed, known := pricer.Committed(g, present[ng.Id()])
-		next, ok := pricer.Next(g, max(1, g.MostInstances()-g.TargetInstances())) // a full one may grow again after a failed launch
+		committed, known := s.pricer.Committed(g, s.present[ng.Id()])
+		next, ok := s.pricer.Next(g, max(1, g.MostInstances()-g.TargetInstances())) // a full one may grow again after a failed launch
 		in.priced = known && ok
 		for _, part := range next.Parts {
 			in.each = max(in.each, part.Price.Amount.PerHour)
@@ -95,12 +84,9 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 			s.least[ng.Id()] = size + room(ng.Id(), g.MinInstances()-size)
 		}
 	}
-	return s
 }
 
-func (p *Provider) SpendCaps() *Spend { return p.Spending().caps }
-
-func (s *Spend) Caps() []decision.SpendCap {
+func (s *Spending) Caps() []decision.SpendCap {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.caps)
@@ -108,13 +94,13 @@ func (s *Spend) Caps() []decision.SpendCap {
 
 // Room returns how many of n further instances of a node group all caps leave room for, and the cap that leaves the least, nil without one.
 // There is no room for an unknown price. Where the next instances cost differently, each counts as the dearest, so that they are never too many.
-func (s *Spend) Room(id string, n int) (room int, by *decision.SpendCap) {
+func (s *Spending) Room(id string, n int) (room int, by *decision.SpendCap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.room(id, n)
 }
 
-func (s *Spend) room(id string, n int) (room int, by *decision.SpendCap) {
+func (s *Spending) room(id string, n int) (room int, by *decision.SpendCap) {
 	in, left := s.groups[id], math.Inf(1)
 	for _, at := range in.by {
 		if c := s.caps[at]; c.PerHour-c.Spent < left {
@@ -131,7 +117,7 @@ func (s *Spend) room(id string, n int) (room int, by *decision.SpendCap) {
 	return int(min(float64(n), left/in.each)), by
 }
 
-func (s *Spend) count(id string, n int) {
+func (s *Spending) raise(id string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.add(id, n)
@@ -140,18 +126,18 @@ func (s *Spend) count(id string, n int) {
 // Pretend counts n more nodes of a node group until PretendNone or Refresh, against the spend caps, too. Both are for the core's loop alone.
 func (p *Provider) Pretend(id string, n int) {
 	p.Pretended[id] += n
-	p.SpendCaps().count(id, n)
+	p.Spending().raise(id, n)
 }
 
 func (p *Provider) PretendNone() {
 	for id, n := range p.Pretended {
-		p.SpendCaps().count(id, -n)
+		p.Spending().raise(id, -n)
 	}
 	clear(p.Pretended)
 }
 
 // add counts n further instances. The caller holds mu.
-func (s *Spend) add(id string, n int) {
+func (s *Spending) add(id string, n int) {
 	in := s.groups[id]
 	for _, at := range in.by {
 		s.caps[at].Spent += float64(n) * in.each
@@ -159,8 +145,8 @@ func (s *Spend) add(id string, n int) {
 }
 
 // Shared returns a function that is Room, less the instances of its earlier calls.
-func (s *Spend) Shared() func(id string, n int) int {
-	s = &Spend{groups: s.groups, caps: s.Caps()}
+func (s *Spending) Shared() func(id string, n int) int {
+	s = &Spending{groups: s.groups, caps: s.Caps()}
 	return func(id string, n int) int {
 		room, _ := s.room(id, n)
 		s.add(id, room)
@@ -174,13 +160,13 @@ func (p *Provider) WithinCaps(g *group.Group, most int) int {
 	if most <= size {
 		return most
 	}
-	room, _ := p.SpendCaps().Room(g.ID(), most-size)
+	room, _ := p.Spending().Room(g.ID(), most-size)
 	return size + room
 }
 
 // Capped returns the spend cap that keeps a node group from another node that its size allows, nil for none.
 func (p *Provider) Capped(g *group.Group) *decision.SpendCap {
-	caps := p.SpendCaps()
+	caps := p.Spending()
 	room, by := caps.Room(g.ID(), 1)
 	if room > 0 || g.TargetInstances() >= g.MostInstances() {
 		return nil
@@ -196,7 +182,7 @@ func (p *Provider) AtCap(name string) bool {
 	view, capped := p.View(), false
 	for id, g := range view.groups {
 		if g.Name == name && g.TargetInstances() < g.MostInstances() {
-			if room, _ := p.SpendCaps().Room(id, 1); room > 0 {
+			if room, _ := p.Spending().Room(id, 1); room > 0 {
 				return false
 			}
 			capped = true
@@ -211,7 +197,7 @@ func (n *NodeGroup) raise(delta int, ask func() error) error {
 	if p := n.provider.Paused(n.group(), false); p.Up {
 		return n.pausedError(p)
 	}
-	caps := n.provider.SpendCaps()
+	caps := n.provider.Spending()
 	caps.mu.Lock()
 	room, by := caps.room(n.id, delta)
 	if room < delta {
@@ -223,7 +209,7 @@ func (n *NodeGroup) raise(delta int, ask func() error) error {
 	err := ask()
 	n.provider.adopt(n.name)
 	if errors.Is(err, asg.ErrNotAtomic) { // the core asks in another way
-		caps.count(n.id, -delta)
+		caps.raise(n.id, -delta)
 	}
 	return err
 }

@@ -93,7 +93,7 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 					p.SpendCaps[at].PerHour *= each
 				}
 			})
-			room, by := w.SpendCaps().Room("web", 5)
+			room, by := w.Spending().Room("web", 5)
 			of, unpriced := "", false
 			if by != nil {
 				of, unpriced = by.Of, by.Unpriced
@@ -116,7 +116,7 @@ func TestCapsAreInOrder(t *testing.T) {
 	})
 	want := []decision.SpendCap{{Of: "team=ml", PerHour: 2}, {Of: decision.WholeCluster, PerHour: 9, Spent: 3 * each, About: true},
 		{Of: "a", Group: "a", PerHour: 1.5, Spent: 2 * each, About: true}, {Of: "b", Group: "b", PerHour: 1.5, Spent: each, About: true}}
-	assert.Empty(t, cmp.Diff(want, w.SpendCaps().Caps(), cmpopts.EquateApprox(0, 1e-9)), "caps (-want +got)")
+	assert.Empty(t, cmp.Diff(want, w.Spending().Caps(), cmpopts.EquateApprox(0, 1e-9)), "caps (-want +got)")
 }
 
 // The last instances of a raise are AWS's to launch, or were refused.
@@ -126,7 +126,7 @@ func TestInstancesThatAWSRefusedDoNotCount(t *testing.T) {
 	require.Error(t, w.Grow("a", 3), "AWS did not refuse")
 	w.NextLoop()
 	w.NextLoop()
-	room, _ := w.SpendCaps().Room("a", 3)
+	room, _ := w.Spending().Room("a", 3)
 	assert.Equal(t, 3, room, "room, want 3 again")
 }
 

@@ -1,7 +1,6 @@
 package aws
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -56,16 +55,15 @@ func (v *View) offeredIn(zone string, types []launchspec.Type) []launchspec.Type
 
 const reasonNotOffered = "not-offered-in-zone"
 
-// zonalTypes returns the instance types of the zone groups, sorted.
-func (v *View) zonalTypes() []string {
-	types := map[string]bool{}
+// zonalTypes returns the instance types of the zone groups, each once for every group that has it.
+func (v *View) zonalTypes() (types []string) {
 	for _, g := range v.groups {
 		if g.Zone == "" || g.LaunchSpec == nil {
 			continue
 		}
 		for _, t := range g.LaunchSpec.Types {
-			types[t.Name] = true
+			types = append(types, t.Name)
 		}
 	}
-	return slices.Sorted(maps.Keys(types))
+	return types
 }

@@ -214,10 +214,16 @@ func overrides(url string) string {
 	return text.String()
 }
 
+func readCloudConfig(t *testing.T, text string) (awsclient.CloudConfig, error) {
+	path := filepath.Join(t.TempDir(), "cloud.conf")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return awsclient.ReadCloudConfig(path)
+}
+
 func TestServiceOverridesWinOverEnvironment(t *testing.T) {
 	server := startAWS(t)
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // nobody there
-	config, err := awsclient.ParseCloudConfig(overrides(server.URL()))
+	config, err := readCloudConfig(t, overrides(server.URL()))
 	require.NoError(t, err)
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1", CloudConfig: config})
 	require.NoError(t, err)
@@ -239,7 +245,7 @@ func TestCloudConfigsThatMakeNoSenseAreRefused(t *testing.T) {
 		{name: "no signing region", text: strings.Replace(valid, "SigningRegion = cn-north-1\n", "", 1), want: "SigningRegion is missing"},
 		{name: "same service twice", text: strings.Replace(valid, "autoscaling", "ec2", 1), want: "overridden by"},
 	} {
-		_, err := awsclient.ParseCloudConfig(tt.text)
+		_, err := readCloudConfig(t, tt.text)
 		assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "%s: error = %v, want one with %q", tt.name, err, tt.want)
 	}
 }

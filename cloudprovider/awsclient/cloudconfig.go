@@ -34,29 +34,22 @@ type ServiceOverride struct {
 	SigningName   string
 }
 
-// ReadCloudConfig reads the file at path. An empty path is an empty configuration.
-func ReadCloudConfig(path string) (CloudConfig, error) {
+// ReadCloudConfig reads the file at path. An empty path is an empty configuration. All faults of the file are reported at once.
+func ReadCloudConfig(path string) (config CloudConfig, err error) {
 	if path == "" {
-		return CloudConfig{}, nil
+		return config, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return CloudConfig{}, fmt.Errorf("read cloud configuration: %w", err)
+		return config, fmt.Errorf("read cloud configuration: %w", err)
 	}
-	config, err := ParseCloudConfig(string(text))
-	if err != nil {
-		return CloudConfig{}, fmt.Errorf("cloud configuration %q: %w", path, err)
+	if err := gcfg.FatalOnly(gcfg.ReadStringInto(&config, string(text))); err != nil {
+		return config, fmt.Errorf("cloud configuration %q: parse: %w", path, err)
+	}
+	if err := config.validate(); err != nil {
+		return config, fmt.Errorf("cloud configuration %q: %w", path, err)
 	}
 	return config, nil
-}
-
-// ParseCloudConfig parses and validates the text of a cloud configuration. All its faults are reported at once.
-func ParseCloudConfig(text string) (CloudConfig, error) {
-	var config CloudConfig
-	if err := gcfg.FatalOnly(gcfg.ReadStringInto(&config, text)); err != nil {
-		return CloudConfig{}, fmt.Errorf("parse: %w", err)
-	}
-	return config, config.validate()
 }
 
 func (c CloudConfig) validate() error {

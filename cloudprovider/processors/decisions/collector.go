@@ -179,7 +179,7 @@ func (c *Collector) End() {
 	f.kept, f.needed, f.held, f.buffers = called(c.Kept), called(c.Needed), called(c.Held), called(c.Buffers)
 	c.Record.SetCluster(c.Cluster())
 	s := c.Provider.Spending()
-	c.Record.Spent(decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps(),
+	c.Record.Spent(decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: s.Caps(),
 		Consolidation: called(c.Consolidation)})
 	result := f.result()
 	if c.Remote && !f.stale && !f.groupless {

@@ -82,7 +82,7 @@ func (b *Balancing) BalanceScaleUpBetweenGroups(ctx *cacontext.AutoscalingContex
 	}
 	v := b.Provider.View()
 	infos, err := b.NodeGroupSetProcessor.BalanceScaleUpBetweenGroups(ctx, shared(v, groups), newNodes)
-	room := b.Provider.SpendCaps().Shared()
+	room := b.Provider.Spending().Shared()
 	for at := range infos {
 		i := &infos[at]
 		i.NewSize = i.CurrentSize + room(i.Group.Id(), i.NewSize-i.CurrentSize)

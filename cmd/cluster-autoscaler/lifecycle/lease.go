@@ -20,7 +20,7 @@ var ErrUnfinished = errors.New("the work has not ended")
 
 // Election says which lease is held, and for how long things may take.
 type Election struct {
-	Lock          resourcelock.Interface
+	Lock          *Succession
 	Holder        func(name string) // receives the name of each new holder, "" for nobody, in a goroutine of its own
 	LeaseDuration time.Duration     // others wait this long after the last renewal
 	RenewDeadline time.Duration     // the lease is given up if it could not be renewed for this long
@@ -38,7 +38,7 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopElecting()
 	leading := make(chan struct{}, 1)
-	lock := &supersededLock{Interface: election.Lock, lasts: election.LeaseDuration, superseded: stopElecting}
+	lock := &supersededLock{Succession: election.Lock, lasts: election.LeaseDuration, superseded: stopElecting}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: election.LeaseDuration, RenewDeadline: election.RenewDeadline, RetryPeriod: election.RetryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
@@ -83,9 +83,8 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 // the lease lasts. The elector itself would try to renew it until the renew deadline, while both holders work. It calls from one
 // goroutine.
 type supersededLock struct {
-	resourcelock.Interface
+	*Succession
 	lasts      time.Duration
-	renewed    time.Time // before the last write, each of which makes the lease ours
 	superseded func()
 }
 
@@ -96,28 +95,11 @@ func (l *supersededLock) Get(ctx context.Context) (*resourcelock.LeaderElectionR
 		return nil, nil, fmt.Errorf("this process was stopped, and renewed its lease last %s ago: it ends, to restart with fresh caches",
 			since.Round(time.Second))
 	}
-	record, raw, err := l.Interface.Get(ctx)
+	record, raw, err := l.Succession.Get(ctx)
 	if err == nil && !l.renewed.IsZero() && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
 		l.superseded()
 	}
 	return record, raw, err
-}
-
-func (l *supersededLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	return l.write(func() error { return l.Interface.Create(ctx, record) })
-}
-
-func (l *supersededLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	return l.write(func() error { return l.Interface.Update(ctx, record) })
-}
-
-func (l *supersededLock) write(call func() error) error {
-	at := time.Now()
-	err := call()
-	if err == nil {
-		l.renewed = at
-	}
-	return err
 }
 
 // release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would

@@ -100,8 +100,10 @@ func (l *lease) Identity() string   { return l.identity }
 func (l *lease) Describe() string   { return "kube-system/cluster-autoscaler" }
 
 func election(l *lease) Election {
+	succession := &Succession{Interface: l, Tokens: &TokenTime{Labels: map[string]string{}},
+		ReadLabels: func(context.Context) (map[string]string, error) { return nil, nil }}
 	return Election{
-		Lock: l, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+		Lock: succession, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
 		WorkGrace: 3 * time.Second, ReleaseGrace: time.Second,
 	}
 }
@@ -298,11 +300,8 @@ func succeed(t *testing.T, l *lease, ends, limit time.Duration) bool {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	c, found := election(l), make(chan bool, 1)
-	succession := &Succession{Interface: l, Tokens: &TokenTime{Labels: map[string]string{}},
-		ReadLabels: func(context.Context) (map[string]string, error) { return nil, nil }}
-	c.Lock = succession
 	err := Lead(ctx, c, func(ctx context.Context) error {
-		found <- succession.Clean()
+		found <- c.Lock.Clean()
 		time.Sleep(time.Second)
 		stop()
 		return End(context.WithoutCancel(ctx), Step{Name: "work", Limit: limit, Do: func(context.Context) { time.Sleep(ends) }})

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -20,7 +21,8 @@ type Succession struct {
 	// ReadLabels returns the labels of the lease.
 	ReadLabels func(context.Context) (map[string]string, error)
 
-	clean atomic.Bool
+	clean   atomic.Bool
+	renewed time.Time // before the last write, each of which makes the lease ours. Used by one goroutine at a time
 }
 
 // Get is the lock's own. The election calls it last just before it takes the lease.
@@ -47,8 +49,12 @@ func (s *Succession) Update(ctx context.Context, record resourcelock.LeaderElect
 
 func (s *Succession) renew(write func() error) error {
 	s.Tokens.beginRenewal()
+	at := time.Now()
 	err := write()
 	s.Tokens.endRenewal(err)
+	if err == nil {
+		s.renewed = at
+	}
 	return err
 }
 

@@ -2,11 +2,11 @@ package process
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -42,13 +42,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/shadow"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
@@ -65,10 +66,22 @@ type assembly struct {
 	handler    *interruption.Handler
 	wake       <-chan struct{} // a loop is wanted now, for an interruption
 	plan       *plan.Plan
-	nominator  *nomination.Nominator       // nil if it is off
-	served     func(context.Context) error // see informers.SwitchOff
-	recorder   record.EventRecorder        // drops no second event on a pod or a node
-	wired
+	recorder   record.EventRecorder // drops no second event on a pod or a node
+	events     *status.Events       // about the status ConfigMap
+	volumes    podzone.Volumes
+	draining   *podlist.Draining
+	reaction   *status.Reaction
+	shadow     *shadow.Shadow                // nil where the process leads
+	moves      *scaledown.Moves              // nil if nothing is changed
+	beside     []func(context.Context) error // what runs beside the loops, each until its context ends
+	features
+
+	// Process.wire makes these adapters, which work beside the core's loops, too.
+	unhelped  *status.Unhelped // publishes the causes of the last loop
+	unneeded  *scaledown.UnneededTimes
+	ending    *podlist.Ending
+	ignored   kubecache.ResourceEventHandler // of the annotations of pods and nodes
+	requested *scaledown.Requests            // publishes why nodes stay that were asked to go
 }
 
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
@@ -96,8 +109,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if p.core.CSINodeAwareSchedulingEnabled {
 		opts.CSIProvider = csinodeprovider.NewCSINodeProviderFromInformers(factory)
 	}
-	var events *status.Events
-	opts.AutoscalingKubeClients, events = p.kubeClients(working, client, factory)
+	clients, events := p.kubeClients(working, client, factory)
+	opts.AutoscalingKubeClients = clients
 	reaction := status.NewReaction(p.measure(), clock.RealClock{})
 	_, _ = factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()) // which fails only at the end of the process
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
@@ -107,20 +120,25 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, err
 	}
 	a.cloud.provider.Services = factory.Core().V1().Services().Lister()
-	a.nominator = p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() })
-	a.served = served
+	if n := p.newNominations(opts, a.cloud.provider, volumes, a.plan, func() { a.trigger.PodLostPlace() }); n != nil {
+		a.beside = append(a.beside, n.Run)
+	}
 	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders
 	if a.manager, err = newManager(p.kube); err != nil {
 		return nil, err
 	}
 	opts.KubeClientNew, opts.KubeCache = a.manager.GetClient(), a.manager.GetCache()
-	features, err := p.newFeatures(ctx, working, client, factory)
-	if err != nil {
+	a.beside = append(a.beside, a.manager.Start, served)
+	if a.features, err = p.newFeatures(ctx, working, client, factory); err != nil {
 		return nil, err
 	}
-	a.wired = p.wire(&opts, parts{assembly: a, events: events, volumes: volumes, draining: &podlist.Draining{Drains: a.handler}, reaction: reaction,
-		shadow: p.newShadow(a.cloud.provider, factory), moves: p.newMoves(working, client, a), features: features})
-	return p.start(ctx, working, opts, a, features.requests.productive)
+	if a.buffers.Buffers != nil {
+		a.beside = append(a.beside, a.buffers.Run)
+	}
+	a.events, a.volumes, a.draining, a.reaction = events, volumes, &podlist.Draining{Drains: a.handler}, reaction
+	a.shadow, a.moves = p.newShadow(a.cloud.provider, factory), p.newMoves(working, client, a)
+	p.wire(&opts, a)
+	return p.start(ctx, working, opts, a)
 }
 
 // kubeClients makes the core's clients, and the recorder of events about the status ConfigMap. It writes the first status. The
@@ -136,36 +154,15 @@ func (p *Process) kubeClients(working context.Context, client kubernetes.Interfa
 		events.EventRecorder = statusRecorder(working, client)
 	}
 	writes, namespace, name := p.core.WriteStatusConfigMap, core.ConfigNamespace, core.StatusConfigMapName
-	clients.LogRecorder, _ = utils.NewStatusMapRecorder(namedMap{}, namespace, events, writes, name) // which always succeeds
+	// Events need the ConfigMap's name alone, and the core's recorder would record none after a failed write. So it writes to an API server that has
+	// no objects and takes every write, and always succeeds.
+	pretended := kubernetes.NewForConfigOrDie(dryrun.New(func(error) {}).Kube(dryrun.Recording{Files: embed.FS{}}.Kube()))
+	clients.LogRecorder, _ = utils.NewStatusMapRecorder(pretended, namespace, events, writes, name)
 	if writes && p.options.AWS.PluginAddress == "" {
 		first := *utils.EmptyClusterAutoscalerStatus()
 		_, _ = utils.WriteStatusConfigMap(client, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error
 	}
 	return clients, events
-}
-
-// namedMap stands for a client of the status ConfigMap while the core's recorder is made. Events need the name alone, and the recorder
-// would record none after a failed write.
-type namedMap struct {
-	kubernetes.Interface
-	typedcorev1.CoreV1Interface
-	typedcorev1.ConfigMapInterface
-	namespace string
-}
-
-func (m namedMap) CoreV1() typedcorev1.CoreV1Interface { return m }
-
-func (m namedMap) ConfigMaps(namespace string) typedcorev1.ConfigMapInterface {
-	m.namespace = namespace
-	return m
-}
-
-func (m namedMap) Get(_ context.Context, name string, _ metav1.GetOptions) (*corev1.ConfigMap, error) {
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: m.namespace, Name: name}}, nil
-}
-
-func (namedMap) Update(_ context.Context, m *corev1.ConfigMap, _ metav1.UpdateOptions) (*corev1.ConfigMap, error) {
-	return m, nil
 }
 
 // statusRecorder records events about the status ConfigMap, each text once in five minutes. The core's recorder does so for the ConfigMap
@@ -197,7 +194,7 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
-	a.cloud.keep = append(a.cloud.keep, named...)
+	a.beside = append(a.cloud.keep, named...)
 	a.expanders = p.newExpander(opts, a.cloud.provider)
 	a.handler, a.wake = p.newInterruptions(opts, a.cloud, a.recorder)
 	p.follow(a, in)
@@ -229,8 +226,7 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, provider *aws.
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.
-func (p *Process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly,
-	productive []loop.ProductiveLoop) (*assembly, error) {
+func (p *Process) start(ctx, working context.Context, opts coreoptions.AutoscalerOptions, a *assembly) (*assembly, error) {
 	metrics.UpdateCPULimitsCores(p.core.MinCoresTotal, p.core.MaxCoresTotal)
 	metrics.UpdateMemoryLimitsBytes(p.core.MinMemoryTotal, p.core.MaxMemoryTotal)
 	metrics.InitMetrics()
@@ -242,7 +238,7 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 		return nil, fmt.Errorf("core: %w", coreErr)
 	}
 	a.autoscaler = autoscaler
-	a.trigger = p.newTrigger(a, productive)
+	a.trigger = p.newTrigger(a)
 	p.watch(a)
 	a.informers.Start(working.Done())
 	if err := p.awaitCaches(ctx, a.informers); err != nil {
@@ -256,7 +252,7 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 		}
 	}
 	nodes, _ := a.informers.Core().V1().Nodes().Lister().List(labels.Everything()) // the lister reads a cache
-	a.requests.Removals.KeepCordons(nodes)
+	a.requested.Removals.KeepCordons(nodes)
 	return a, nil
 }
 
@@ -282,7 +278,7 @@ func (p *Process) watch(a *assembly) {
 		watch(a.trigger.EmptiedHandler(), pods)
 		watch(a.ignored, pods, nodes)
 	}
-	if b := a.buffers; b != nil {
+	if b := a.buffers.Buffers; b != nil {
 		watch(b.Resized(a.trigger.PodLostPlace), b.Core.GetBufferInformer())
 		watch(b.Scaled(), append(owners, apps.Deployments().Informer(), kube.ReplicationControllers().Informer())...)
 	}
@@ -314,7 +310,7 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 }
 
 // newTrigger makes the trigger of the core's loops. A loop follows at once after one that scaled, and after the productive ones.
-func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
+func (p *Process) newTrigger(a *assembly) *loop.Trigger {
 	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval, Tick: !p.core.FrequentLoopsEnabled, PodDelay: p.core.NewPodScaleUpDelay,
 		SettleTime: p.options.AWS.PodSettleTime, SettleLimit: p.options.AWS.PodSettleLimit,
@@ -326,7 +322,7 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 		Productive: append([]loop.ProductiveLoop{
 			{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
 			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
-		}, productive...),
+		}, a.requests.productive...),
 	}, clock.RealClock{})
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -40,7 +39,7 @@ type cloud struct {
 	types    *lookup.Types
 	prices   *pricing.Book
 	spot     *spotprice.Reader             // nil without --asg-spot-prices=live
-	keep     []func(context.Context) error // what runs beside the loops, each until its context ends
+	keep     []func(context.Context) error // what keeps all of it fresh, each until its context ends
 	cache    *asg.Cache
 	provider *aws.Provider
 }
@@ -95,6 +94,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		c.spot.ReadFirst(ctx)
 	}
 	c.provider = p.newProvider(working, c, in)
+	c.keep = append(c.keep, c.provider.Run)
 	return c, nil
 }
 
@@ -122,15 +122,6 @@ func measureListAge(book *pricing.Book, registerer prometheus.Registerer) {
 	}, func() float64 { return time.Since(book.ListDate()).Seconds() })
 }
 
-// run keeps all of it fresh until ctx ends.
-func (c *cloud) run(ctx context.Context) error {
-	all, ctx := errgroup.WithContext(ctx)
-	for _, keep := range append([]func(context.Context) error{c.provider.Run}, c.keep...) {
-		all.Go(func() error { return keep(ctx) })
-	}
-	return all.Wait()
-}
-
 func (p *Process) newCache(c *cloud) *asg.Cache {
 	core, ours := p.core, p.options.AWS
 	discovery, _ := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery) // check has refused wrong ones
@@ -153,8 +144,7 @@ func (p *Process) newCache(c *cloud) *asg.Cache {
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
 func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) *aws.Provider {
 	o.Cache, o.Types, o.Region, o.Prices = c.cache, c.types, c.clients.Region, c.prices
-	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
-	o.Starts, o.Admission.EKS = c.clients.EC2, c.clients.EKS
+	o.EC2, o.Admission.EKS = c.clients.EC2, c.clients.EKS
 	o.GatherDeletions, o.Limiter = p.core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(p.core)
 	o.Registerer, o.Clock = p.registerer, clock.RealClock{}
 	return aws.New(working, o)

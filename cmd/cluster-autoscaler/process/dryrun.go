@@ -70,7 +70,7 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 	if a.cloud.spot != nil {
 		a.cloud.spot.Read(ctx)
 	}
-	a.cloud.provider.LookUp(ctx) // once, what cloud.run looks up beside the loops
+	a.cloud.provider.LookUp(ctx) // once, what the provider looks up beside the loops
 	var report *decision.Report
 	idle, most := 0, 1 // loops in a row that launched nothing
 	if p.core.ProvisioningRequestEnabled {

@@ -1,7 +1,6 @@
 package process
 
 import (
-	corev1 "k8s.io/api/core/v1"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/kubernetes"
@@ -23,13 +22,7 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 	return nomination.New(nomination.Options{
 		Plan: asked, Client: kubernetes.NewForConfigOrDie(urgent(p.kube)),
 		Nodes: opts.InformerFactory.Core().V1().Nodes().Informer(), Pods: opts.InformerFactory.Core().V1().Pods().Informer(),
-		Group: func(node *corev1.Node) (id, whole string) {
-			if group := provider.NodeGroupOf(node); group != nil {
-				return group.Id(), group.AutoScalingGroup()
-			}
-			return "", ""
-		},
-		Volumes: volumes, StartupTaint: taints.NewTaintConfig(p.core).IsStartupTaint, Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
+		Group: provider.GroupNames, Volumes: volumes, StartupTaint: taints.NewTaintConfig(p.core).IsStartupTaint, Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
 		LostPlace: lostPlace, Registerer: p.registerer, Clock: clock.RealClock{},
 	})
 }

@@ -74,7 +74,9 @@ func (p *Process) feed(serving, working context.Context, background *errgroup.Gr
 	p.ready.done()
 	p.health.watch(a.cloud.cache.Unread)
 
-	background.Go(func() error { return a.cloud.run(working) })
+	for _, run := range a.beside {
+		background.Go(func() error { return run(working) })
+	}
 	background.Go(func() error {
 		return wait.PollUntilContextCancel(working, time.Minute, true, func(context.Context) (bool, error) {
 			server.Look()

@@ -153,21 +153,11 @@ func (p *Process) work(ctx context.Context) error {
 	}
 
 	background, alive := errgroup.WithContext(working)
-	parts := []func(context.Context) error{a.cloud.run, a.manager.Start, a.served}
 	if p.refusing == nil {
-		parts = append(parts, a.handler.Run)
+		a.beside = append(a.beside, a.handler.Run)
 	}
-	for _, run := range parts {
+	for _, run := range a.beside {
 		background.Go(func() error { return run(alive) })
-	}
-	if a.nominator != nil {
-		background.Go(func() error { return a.nominator.Run(alive) })
-	}
-	if a.buffers != nil {
-		background.Go(func() error { return a.buffers.Run(alive) })
-	}
-	if a.status != nil {
-		background.Go(func() error { return a.status.Run(alive) })
 	}
 	looping, stopLooping := context.WithCancel(ctx)
 	defer stopLooping()
@@ -225,7 +215,7 @@ func (p *Process) loop(ctx context.Context, a *assembly) error {
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 		p.decisions.End()
 		a.unhelped.Publish()
-		a.requests.Publish()
+		a.requested.Publish()
 		recorded(p.record.Report)
 		if first {
 			debug.FreeOSMemory() // memory that only the start needed

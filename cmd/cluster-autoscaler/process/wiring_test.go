@@ -69,14 +69,14 @@ func wiredOver(provider *aws.Provider, change func(*Process)) coreoptions.Autosc
 	change(p)
 	opts := p.coreOptions(nil)
 	opts.AutoscalingKubeClients = &cacontext.AutoscalingKubeClients{}
-	with := parts{draining: &podlist.Draining{}, reaction: status.NewReaction(nil, clock.RealClock{}), assembly: &assembly{
-		cloud: &cloud{provider: provider}, plan: plan.New(clock.RealClock{}), informers: kubeinformers.NewSharedInformerFactory(nil, 0)}}
+	with := &assembly{draining: &podlist.Draining{}, reaction: status.NewReaction(nil, clock.RealClock{}),
+		cloud: &cloud{provider: provider}, plan: plan.New(clock.RealClock{}), informers: kubeinformers.NewSharedInformerFactory(nil, 0)}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
-		with.features.buffers = newBuffers(&buffers.Buffers{Registry: fakepods.NewRegistry(nil)}, nil)
+		with.buffers = newBuffers(&buffers.Buffers{Registry: fakepods.NewRegistry(nil)}, nil)
 	}
 	if p.core.ProvisioningRequestEnabled {
-		with.features.requests = newRequests(p.core, nil)
+		with.requests = newRequests(p.core, nil)
 	}
 	with.moves = scaledown.NewMoves(scaledown.Moves{Machine: &move.Machine{}})
 	if p.options.ScaleDown {
@@ -335,9 +335,9 @@ func TestOnlyPendingPodsOfOtherSchedulersAreLeftOut(t *testing.T) {
 	require.NoError(t, err)
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: cluster, AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
 		ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(nil), nil, nil, nil, jobs, rs, sets)}}
-	with := parts{assembly: &assembly{cloud: &cloud{provider: &aws.Provider{}}}, draining: &podlist.Draining{}}
+	with := &assembly{cloud: &cloud{provider: &aws.Provider{}}, draining: &podlist.Draining{}, ending: &podlist.Ending{}}
 	with.injection = newInjection(p.core)
-	for _, processor := range p.podList(with, &podlist.OneZone{}, &podlist.Ending{}) {
+	for _, processor := range p.podList(with, &podlist.OneZone{}) {
 		if _, allowed := processor.(podlist.Allowed); allowed || processor == with.injection.pods {
 			pending, err = processor.Process(ctx, pending)
 			require.NoError(t, err)
@@ -363,11 +363,10 @@ func (adding) CleanUp() {}
 func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA}}}
-	with := parts{assembly: &assembly{cloud: &cloud{provider: w.Provider}}, draining: &podlist.Draining{}}
-	with.features.requests.injector = adding{pod}
+	with := &assembly{cloud: &cloud{provider: w.Provider}, draining: &podlist.Draining{}, ending: &podlist.Ending{}}
+	with.requests.injector = adding{pod}
 	p := &Process{decisions: decisions.New(decisions.Config{Provider: w.Provider})}
-	list := p.podList(with, &podlist.OneZone{Provider: w.Provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}},
-		&podlist.Ending{})
+	list := p.podList(with, &podlist.OneZone{Provider: w.Provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}})
 	var pending []*corev1.Pod
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {

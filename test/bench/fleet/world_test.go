@@ -85,8 +85,7 @@ func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...owners
 		Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto})}
 	prices := pricing.NewBook(clients.Region, time.Time{})
 	m.provider = aws.New(t.Context(), aws.Options{Cache: m.cache, Region: clients.Region,
-		Types:     lookup.NewTypes(clients.EC2, instancetypes.Embedded(), clock.RealClock{}),
-		Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: noCluster.Core().V1().Nodes(),
+		Types: lookup.NewTypes(clients.EC2, instancetypes.Embedded(), clock.RealClock{}), EC2: clients.EC2, Nodes: noCluster.Core().V1().Nodes(),
 		DaemonSets: noCluster.Apps().V1().DaemonSets().Lister(), Prices: prices, Event: func(_, _, _ string) {}, Problem: func(aws.Problem, bool) {},
 		Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{}})
 	return m

@@ -174,7 +174,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}
 	options := aws.Options{Prices: prices, Region: clients.Region,
-		Instances: clients.EC2, Starts: clients.EC2, Admission: lookup.Admission{EKS: clients.EKS, AWSAuth: noAWSAuth}, Zones: clients.EC2, Offerings: clients.EC2, Nodes: nodes, Event: w.Events.Add,
+		EC2: clients.EC2, Admission: lookup.Admission{EKS: clients.EKS, AWSAuth: noAWSAuth}, Nodes: nodes, Event: w.Events.Add,
 		DaemonSets: cluster.Apps().V1().DaemonSets().Lister(), Problem: func(aws.Problem, bool) {}, Registerer: w.Metrics, Clock: clock.RealClock{}}
 	if change != nil {
 		change(&cached, &options)
