@@ -530,17 +530,6 @@ func TestPolicyTypes(t *testing.T) {
 	}
 }
 
-func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 0, 3)).running()
-	before := w.group("a").LaunchSpec
-	for range 3 {
-		w.refresh()
-	}
-	require.NotNil(t, before)
-	assert.Same(t, before, w.group("a").LaunchSpec, "launch facts")
-}
-
 func TestSnapshotsDoNotChange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 3)).started()

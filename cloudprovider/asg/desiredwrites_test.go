@@ -141,8 +141,6 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 			Description: aws.String("Attaching an existing EC2 instance: i-2"), StartTime: began, EndTime: began}, taken: 1},
 		{name: "an instance that moves to standby", activity: types.Activity{Description: aws.String("Moving EC2 instance to Standby: i-3"), StartTime: began}, taken: 2},
 		{name: "denied", code: "AccessDenied", taken: 2},
-		{name: "unknown", code: "UnknownOperation", taken: 2},
-		{name: "unsupported", code: "UnsupportedOperation", taken: 2},
 		{name: "refused without a code", code: "UnknownError", taken: 2},
 	} {
 		for _, ahead := range []time.Duration{0, 5 * time.Minute, -5 * time.Minute} { // our clock

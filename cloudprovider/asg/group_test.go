@@ -182,16 +182,6 @@ func TestEmptyDescriptionOfAWarmPoolIsNone(t *testing.T) {
 	assert.False(t, w.started().group("a").WarmPool, "warm pool")
 }
 
-func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
-	t.Parallel()
-	g := scalingGroup("a", 0, 2, 5)
-	g.ProtectNewInstances = true
-	w := newWorld(t, g).started()
-	assert.True(t, w.group("a").ProtectsNewInstances && w.group("a").Instances[0].Protected, "protection is seen")
-	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
-	w.wantDesired(0) // naming an instance ends it
-}
-
 // The reading that each write makes shows the tag, which the last one before did not.
 func TestPauseCountsForTheNextWrite(t *testing.T) {
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {

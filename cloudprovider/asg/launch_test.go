@@ -44,18 +44,6 @@ func (w *world) perZone(name string) map[string]int {
 	return count
 }
 
-func TestInstancesAreLaunchedAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
-	w.aws.ResetCalls()
-	w.increase(3)
-	assert.Empty(t, cmp.Diff(map[string]int{readCall: 1, launchCall: 1}, w.aws.Calls()), "calls (-want +got)")
-	w.knows(4, 4)
-	w.agreed(4)
-	assert.Zero(t, w.group("a").Missing(), "missing")
-	assert.Subset(t, w.ids("a"), w.members("a"), "instances that we know")
-}
-
 func TestInstancesAreSpreadOverZones(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -53,18 +53,6 @@ func TestWithdrawalWithLostAnswerIsRead(t *testing.T) {
 	})
 }
 
-func TestArrivalAfterWithdrawalIsKept(t *testing.T) {
-	w := short(t)
-	w.withdraw(2)
-	// EC2 had been asked already, and Auto Scaling takes its time over what is too many.
-	w.aws.ClearShortages()
-	w.must(w.aws.Suspend("a", "Terminate"))
-	arrive(t, w, 1)
-	asg.ReadMoving(w.cache, t.Context())
-	assert.Equal(t, 4, w.desired("a"), "desired capacity: one has arrived")
-	w.knows(4, 4)
-}
-
 func TestForeignLoweringAfterWriteStays(t *testing.T) {
 	w := short(t)
 	w.withdraw(2)

@@ -2,7 +2,6 @@ package aws
 
 import (
 	"math"
-	"slices"
 	"testing"
 	"time"
 
@@ -11,10 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
-	"k8s.io/autoscaler/cluster-autoscaler/expander"
-	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -169,74 +164,4 @@ func TestThePricerIsNewWhenPricesAre(t *testing.T) {
 	assert.True(t, m.Pricer() == before, "another pricer without need")
 	book.SetSpot([]pricing.SpotQuote{{InstanceType: "m5.large", Zone: "us-east-1a", PerHour: 0.01, ReadAt: start}})
 	assert.True(t, m.Pricer() != before, "the pricer of before the new spot prices")
-}
-
-// provider and preferred satisfy the interfaces of the core's price expander.
-type provider struct {
-	cloudprovider.CloudProvider
-	model *Model
-}
-
-func (p provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) { return p.model, nil }
-func (p provider) GPULabel() string                                              { return "k8s.amazonaws.com/accelerator" }
-
-type preferred struct{}
-
-func (preferred) Node() (*corev1.Node, error) {
-	return &corev1.Node{Status: corev1.NodeStatus{Capacity: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4")}}}, nil
-}
-
-// nodeGroup is a node group of which the price expander asks no more.
-type nodeGroup struct {
-	cloudprovider.NodeGroup
-	id string
-}
-
-func (g nodeGroup) Id() string  { return g.id }
-func (g nodeGroup) Exist() bool { return true }
-
-func TestTheCoresPriceExpanderChoosesWell(t *testing.T) {
-	groups := cluster{}
-	types := map[string]string{}
-	for _, g := range []struct {
-		name, instanceType string
-		spot               bool
-	}{
-		{"m5", "m5.xlarge", false}, {"m5-spot", "m5.xlarge", true}, {"r5", "r5.xlarge", false}, {"c5", "c5.xlarge", false}, {"m5-large", "m5.4xlarge", false},
-		{"t4", "g4dn.xlarge", false}, {"t4-large", "g4dn.2xlarge", false}, {"a10g", "g5.xlarge", false}, {"v100", "p3.2xlarge", false},
-	} {
-		groups.add(g.name, g.instanceType, g.spot)
-		types[g.name] = g.instanceType
-	}
-	gpu, cpu := pod("cpu", "1", "memory", "2Gi", "nvidia.com/gpu", "1"), pod("cpu", "3", "memory", "10Gi")
-	type option struct {
-		group string
-		nodes int
-	}
-	for _, tt := range []struct {
-		name    string
-		pod     *corev1.Pod
-		options []option
-		want    string
-	}{
-		{"the cheapest type with a GPU", gpu, []option{{"v100", 5}, {"a10g", 5}, {"t4-large", 5}, {"t4", 5}}, "t4"},
-		{"a node without a GPU for pods that want none", cpu, []option{{"t4", 5}, {"m5", 5}}, "m5"},
-		{"not even where it costs more", cpu, []option{{"t4", 5}, {"m5-large", 5}}, "m5-large"},
-		{"spot, for its price", cpu, []option{{"m5", 5}, {"m5-spot", 5}}, "m5-spot"},
-		{"what the pods fill", cpu, []option{{"r5", 5}, {"m5", 5}, {"m5-large", 2}}, "m5"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			for _, region := range []string{"us-east-1", "us-west-2", "cn-northwest-1", "us-iso-east-1"} {
-				filter := price.NewFilter(provider{model: newModel(groups, pricing.NewBook(region, time.Time{}))}, preferred{}, price.SimpleNodeUnfitness)
-				var options []expander.Option
-				infos := map[string]*framework.NodeInfo{}
-				for _, o := range tt.options {
-					options = append(options, expander.Option{NodeGroup: nodeGroup{id: o.group}, NodeCount: o.nodes, Pods: slices.Repeat([]*corev1.Pod{tt.pod}, 5)})
-					infos[o.group] = framework.NewNodeInfo(node(t, o.group, types[o.group]), nil)
-				}
-				got := filter.BestOptions(options, infos)
-				assert.Truef(t, len(got) == 1 && got[0].NodeGroup.Id() == tt.want, "%s: best options %+v, want %s", region, got, tt.want)
-			}
-		})
-	}
 }

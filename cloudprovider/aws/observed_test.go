@@ -24,30 +24,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-func TestGroupAtZeroKeepsObservedFacts(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
-	nodes := w.Cluster
-	before := w.promised("a")
-	require.Equal(t, "", before.Labels["image.example.com/team"], "the label stands somewhere already")
-	real := w.Members("a", map[string]string{"image.example.com/team": "dsp"})
-	nodes.Put(t, real...)
-	w.NextLoop()
-	nodes.Drop(t, real...)
-	w.Emptied("a")
-
-	got := w.promised("a")
-	assert.Equal(t, "dsp", got.Labels["image.example.com/team"], "at zero again the label of the image, want what the real node carried")
-	for _, name := range []corev1.ResourceName{"cpu", "memory", "pods", "ephemeral-storage"} {
-		capacity, allocatable := got.Status.Capacity[name], got.Status.Allocatable[name]
-		assert.Truef(t, capacity.Cmp(real[0].Status.Capacity[name]) == 0 && allocatable.Cmp(real[0].Status.Allocatable[name]) == 0,
-			"at zero again %s is %s, %s of it allocatable, want what the real node had", name, capacity.String(), allocatable.String())
-	}
-	earlier := before.Status.Capacity.Memory()
-	assert.Truef(t, earlier.Cmp(*real[0].Status.Capacity.Memory()) < 0, "the first template had %s of memory: this proves nothing", earlier)
-	source := w.View().Template("a").Sources.Labels["image.example.com/team"]
-	assert.Equal(t, nodetemplate.SourceLearnt, source.Kind, "the label is said to come from")
-}
-
 func TestGroupWhoseTagsComeBackKeepsObservedFacts(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	real := w.Members("a", map[string]string{"image.example.com/team": "dsp"})
@@ -63,6 +39,7 @@ func TestGroupWhoseTagsComeBackKeepsObservedFacts(t *testing.T) {
 		require.Equal(t, value == nil, len(w.IDs()) == 0, "no group is discovered")
 	}
 	assert.Equal(t, "dsp", w.promised("a").Labels["image.example.com/team"])
+	assert.Equal(t, nodetemplate.SourceLearnt, w.View().Template("a").Sources.Labels["image.example.com/team"].Kind, "the label is said to come from")
 }
 
 func TestALabelThatMostNodesLackIsNotPromised(t *testing.T) {
@@ -154,20 +131,6 @@ func TestNewestDeletedNodesCount(t *testing.T) {
 	names := k.Deleted()
 	assert.Len(t, names, aws.MaxDeleted)
 	assert.Equal(t, [2]string{"n3", "n5"}, [2]string{names[0], names[len(names)-1]}, "first and last")
-}
-
-func TestRemovedLabelIsNoLongerPromised(t *testing.T) {
-	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
-	nodes := w.Cluster
-	for _, label := range []string{"dsp", "web", ""} {
-		real := w.Members("a", map[string]string{"team": label})
-		if label == "" {
-			real[0].Labels, real[1].Labels = nil, nil
-		}
-		nodes.Put(t, real...)
-		w.NextLoop()
-		assert.Equal(t, label, w.promised("a").Labels["team"], "label, want the nodes'")
-	}
 }
 
 func TestANodeThatIsNotSettledTeachesNothingYet(t *testing.T) {

@@ -36,19 +36,6 @@ func recommendation(instance string, at time.Time) string {
 
 func drainOnRebalance(o *interruption.Options) { o.Rebalance = interruption.Drain }
 
-// kube-scheduler may have chosen the node before it was cordoned.
-func TestPodBoundLateIsMoved(t *testing.T) {
-	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		warned := w.inService()[0]
-		w.silent()
-		w.boundLate(warned, "late")
-		w.running()
-		w.send(warning(warned, time.Now()))
-		w.waitTerminated(warned)
-		assert.Equalf(t, 1, w.evictions("late"), "evicted %v, want the pod that came late", w.allEvicted())
-	})(t)
-}
-
 func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		kept := w.inService()[0]
@@ -59,22 +46,6 @@ func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 		w.running(drainOnRebalance)
 		w.wait("back in use, or ended", func() bool { return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == "" })
 		assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
-	})(t)
-}
-
-func TestWarningHurriesPlannedDrain(t *testing.T) {
-	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
-		warned := w.inService()[0]
-		w.silent()
-		w.run(warned, "a")
-		w.refused.Store(true)
-		w.running(drainOnRebalance)
-		w.send(recommendation(warned, time.Now()))
-		w.wait("cordoned", func() bool { return w.nodes()[warned].Spec.Unschedulable })
-		w.send(warning(warned, time.Now().Add(-118*time.Second)))
-		w.waitTerminated(warned)
-		w.waitEmptyQueue()
-		assert.Equalf(t, 1, w.handled()["forced spot-interruption"], "handled %v, want the pod deleted in the time of the warning", w.handled())
 	})(t)
 }
 

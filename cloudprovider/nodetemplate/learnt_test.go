@@ -142,20 +142,6 @@ func TestOnlyLabelsThatAllNodesShareAreLearnt(t *testing.T) {
 	}
 }
 
-func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
-	template, problems := Build(learntM5Large(t, realM5Large(labelled("team", "dsp", "slot", "1", "once", "a")),
-		realM5Large(amounting("memory", "7845000Ki", "7155000Ki"), labelled("team", "dsp", "slot", "2"))))
-	assert.Truef(t, template.Labels["team"] == "dsp" && len(problems) == 0,
-		"team is %q with problems %v, want what both carry", template.Labels["team"], problems)
-	for _, key := range []string{"slot", "once"} {
-		value, ok := template.Labels[key]
-		assert.Falsef(t, ok, "%s=%s is promised, but the nodes do not share it", key, value)
-	}
-	memory := template.Capacity[corev1.ResourceMemory]
-	assert.Equal(t, "7845000Ki", memory.String(), "memory, want the least of both")
-	assert.Nil(t, learnt("m5.large"), "no nodes teach something")
-}
-
 func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 	of := func(counts [3]int, later time.Duration, zonal bool) (nodes []*corev1.Node) {
 		kinds := []*corev1.Node{realM5Large(labelled("team", "dsp")), realM5Large(), realM5Large(labelled("team", "web"))}
@@ -263,14 +249,6 @@ func TestGroupRecoversAfterImplausibleNodeLeaves(t *testing.T) {
 				"memory %s, refused %v, want that of the sound node and %d refused", memory, in.Learnt.refused, tt.refused)
 		})
 	}
-}
-
-func TestPresentNodesCountBeforeGoneOnes(t *testing.T) {
-	less := realM5Large(amounting("memory", "7800000Ki", "7100000Ki"))
-	in := learntM5Large(t)
-	in.Learnt = Conclude(observed("m5.large", realM5Large()), observed("m5.large", less), instancetypes.Embedded().Lookup)
-	template, _ := Build(in)
-	assert.Equal(t, "7845568Ki", template.Capacity.Memory().String(), "memory, want that of the node there is")
 }
 
 func TestNodeBehindOthersIsRefused(t *testing.T) {

@@ -148,31 +148,6 @@ func TestTemplatesNeverPromiseMoreThanRealNodesHave(t *testing.T) {
 	compareGolden(t, "testdata/real_nodes.golden", golden.String())
 }
 
-// Nobody can know a kubelet's own reservations before its group has a node. From then on the template is that node.
-func TestOwnReservationsAreLearntFromFirstNode(t *testing.T) {
-	tried := 0
-	for _, n := range readRealNodes(t) {
-		if !n.ownReservations {
-			continue
-		}
-		tried++
-		assert.Truef(t, len(n.excess(of(n.template(t, nil)))) != 0,
-			"%s: the template promises no more than the node has, so its reservations need no mark", n.instanceType)
-		promised := n.template(t, nil)
-		node := &corev1.Node{Status: corev1.NodeStatus{Capacity: promised.Capacity.DeepCopy(), Allocatable: promised.Allocatable.DeepCopy()}}
-		node.Status.Capacity[corev1.ResourceMemory] = binary(n.memoryKiB * kib)
-		node.Status.Allocatable[corev1.ResourceCPU] = millis(n.allocCPUMillis)
-		node.Status.Allocatable[corev1.ResourceMemory] = binary(n.allocMemoryKiB * kib)
-		node.Status.Allocatable[corev1.ResourceEphemeralStorage] = binary(n.allocDiskBytes)
-		ours := of(n.template(t, learnt(n.instanceType, node)))
-		excess := n.excess(ours)
-		assert.Emptyf(t, excess, "%s still promises %s", n.instanceType, strings.Join(excess, "; "))
-		assert.Falsef(t, ours.allocCPUMillis != n.allocCPUMillis || ours.allocMemoryKiB != n.allocMemoryKiB || ours.allocDiskBytes != n.allocDiskBytes,
-			"%s: the template is %+v after the first node, want %+v", n.instanceType, ours, n)
-	}
-	require.True(t, tried != 0, "no node with reservations of its own")
-}
-
 func pair(real, ours int64) []string {
 	if real == 0 {
 		return []string{"-", fmt.Sprint(ours)}

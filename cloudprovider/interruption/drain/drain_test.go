@@ -654,18 +654,6 @@ func TestPodIsAskedAgainAfterAContendedBudget(t *testing.T) {
 	})
 }
 
-func TestRefusedEvictionsSlowDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, pod("a"), pod("b", grace(5)))
-		c.Refuse = budget("a")
-		c.drained(t, drain.Plan{Deadline: in(30 * time.Second)})
-		asked := c.times("evict", "a")
-		assert.Truef(t, asked >= 8 && asked <= 16, "asked %d times in 30 seconds", asked)
-		assert.Equal(t, 1, c.times("evict", "b"), "times asked a pod on its way")
-		assert.Empty(t, c.stuck, "are reported stuck, though a budget holds them")
-	})
-}
-
 // Evictions are answered after the look that asked for them.
 func TestDrainOfQuickPodsEndsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -86,21 +86,6 @@ func TestATagCuresTheProblemOf(t *testing.T) {
 	}
 }
 
-func TestTemplateHasUserDataLabels(t *testing.T) {
-	g := spotGroup()
-	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
-		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args '--node-labels=node.spotmax/team=dsp,node.spotmax/type=spot --max-pods=20'\n"))
-	template := built(g)
-	assert.Truef(t, template.Labels["node.spotmax/team"] == "dsp" && template.Labels["node.spotmax/type"] == "spot",
-		"labels = %v, want those of the user data", template.Labels)
-	assert.EqualValues(t, 20, template.Allocatable.Pods().Value(), "pods, want the 20 of the user data")
-	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
-		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args \"--node-labels=team=$(curl http://169.254.169.254/x)\"\n"))
-	template = built(g)
-	assert.Truef(t, len(template.Problems) == 1 && template.Problems[0].Group == "a",
-		"problems = %v, want one of group a about what cannot be known", template.Problems)
-}
-
 // Overrides may name launch templates of their own, as they must for types of another architecture.
 func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 	script := func(args string) string {

@@ -124,17 +124,6 @@ func (w *world) gone(size int) {
 	})
 }
 
-func TestOutdatedNodeGoesWhereItsPodsHavePlace(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m")
-	w.untilMove(goes)
-	w.gone(2)
-	assert.Equal(t, "pod-0", w.evicted(), "evicted, want the pod of the node")
-	if list := entries(w.record.Report(), decision.ScaleDown); len(list) != 1 ||
-		!strings.HasPrefix(list[0].Reason.Message, "replaced (rotation: launch template version 1, and new instances get 2)") {
-		t.Errorf("recorded %+v", list)
-	}
-}
-
 // A finalizer, or the sickness of the node, holds it. The core would wait for it for ten minutes.
 func TestDrainWaitsForNoPodThatShouldHaveEndedLongAgo(t *testing.T) {
 	o := options()
@@ -155,6 +144,11 @@ func TestScaleDownGoesOnBesideMoves(t *testing.T) {
 	w, _ := newRotationWorldOf(t, o, "500m")
 	w.untilMove(goes)
 	w.gone(2)
+	assert.Equal(t, "pod-0", w.evicted(), "evicted, want the pod of the node")
+	if list := entries(w.record.Report(), decision.ScaleDown); len(list) != 1 ||
+		!strings.HasPrefix(list[0].Reason.Message, "replaced (rotation: launch template version 1, and new instances get 2)") {
+		t.Errorf("recorded %+v", list)
+	}
 	unneeded := 0
 	for _, n := range w.loop().Nodes {
 		if n.Reason.Code == decision.CodeUnneededDelay {
@@ -963,16 +957,6 @@ func (w *world) expendable() *corev1.Pod {
 	pod := waiting("expendable", "batch", "1500m")
 	pod.Spec.Priority, pod.CreationTimestamp = ptr.To[int32](-100), metav1.NewTime(w.clock.Now().Add(24*time.Hour))
 	return pod
-}
-
-func TestMoveWaitsForNoPodThatGetsNoNode(t *testing.T) {
-	w, _ := newRotationWorld(t, "500m")
-	w.put(w.expendable())
-	w.untilMove(func(n decision.Node) bool {
-		require.NotEqual(t, string(move.HeldPending), n.Move.Hold, "hold")
-		return goes(n)
-	})
-	w.gone(2)
 }
 
 // The new pod of a restarted Deployment waits for a node, and it waits first. Another restart would end it.

@@ -118,19 +118,6 @@ func (w *world) removed() {
 	assert.Truef(w.T, len(list) == 1 && strings.HasPrefix(list[0].Reason.Message, "somebody asked for its removal"), "recorded %+v", list)
 }
 
-func TestRequestedNodeGoes(t *testing.T) {
-	w, nodes := newRequestWorld(t, 0, "1200m")
-	if n := w.node(w.loop(), "small-0"); n.State != decision.NodeNeeded || n.Requested || w.desired() != 3 {
-		t.Fatalf("without a request the node is %+v, and %d are desired", n, w.desired())
-	}
-	w.request(nodes[0])
-	r := w.loop()
-	w.removed()
-	assert.Equal(t, "a", w.evicted(), "evicted, want the pod of the node")
-	n := w.node(r, "small-2")
-	assert.Truef(t, n.State != decision.NodeDraining, "another node goes, too: %+v", n)
-}
-
 // A dry run moves nothing, and may ask for the removal of a node that moves.
 func TestDryRunRemovesANodeThatMoves(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1200m")

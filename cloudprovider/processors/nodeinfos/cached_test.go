@@ -63,44 +63,6 @@ func next(w *awsworld.World, infos *Provider, id string, live ...*corev1.Node) *
 	return process(w, infos, nil, live...)[id].Node()
 }
 
-func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
-	w := awsworld.New(t, func(c *fakeaws.Config) {
-		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
-			{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0abc", InstanceType: "m5.xlarge"}}})
-	}, awsworld.Group("a", "workers", 0, 1, 5, nil))
-	nodes, infos := w.Cluster, newProvider(w)
-	nextOfA := func(live ...*corev1.Node) *corev1.Node { return next(w, infos, "a", live...) }
-	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
-	nodes.Put(t, real...)
-	nextOfA(real...)
-	nodes.Drop(t, real...)
-	w.Emptied("a")
-	if got := nextOfA().Labels; got["team"] != "dsp" || got["kubernetes.io/seen"] == "" {
-		t.Fatalf("labels at zero are %v, want the core's copy of the last node: this proves nothing", got)
-	}
-
-	changed := awsworld.Group("a", "workers", 0, 0, 5, nil)
-	changed.LaunchTemplate.Version = "2"
-	require.NoError(t, w.AWS.DeleteGroup("a"))
-	require.NoError(t, w.AWS.AddGroup(changed))
-	require.NoError(t, w.Cache.Refresh(t.Context()))
-	w.Eventually(func() string {
-		info, err := w.NodeGroup("a").TemplateNodeInfo()
-		if err != nil {
-			return "no template of the new group yet: " + err.Error()
-		}
-		if cpus := info.Node().Status.Capacity.Cpu(); cpus.Value() != 4 {
-			return "the template still has " + cpus.String() + " CPUs"
-		}
-		return ""
-	})
-	got := nextOfA()
-	if cpus := got.Status.Capacity.Cpu(); cpus.Value() != 4 || got.Labels["team"] != "" {
-		t.Errorf("the next node is taken to have %s CPUs and the label %q, want the 4 of the new version and no label of the old", cpus, got.Labels["team"])
-	}
-	assert.Equal(t, "", got.Labels["kubernetes.io/seen"], "the next node still is the copy of one of the old version")
-}
-
 // The core passes over a node that lacks its GPU, and serves the copy of an earlier one meanwhile.
 func TestStartingNodeBringsNoOldCopyBack(t *testing.T) {
 	w := awsworld.New(t, func(c *fakeaws.Config) {

@@ -67,30 +67,6 @@ func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
 	}
 }
 
-func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		shown corev1.ResourceList
-	}{
-		{name: "the device plugin never came", shown: awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29")},
-		{name: "it left zero behind", shown: awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "0")},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
-			w.NextLoop()
-			live, infos := showing(w, "gpu", "g4dn.xlarge", 2*time.Minute, tt.shown), newProvider(w)
-			// In the first loop the node is old enough to become its group's cached NodeInfo. In the second it is deleted.
-			for _, nodes := range [][]*corev1.Node{live, nil} {
-				info := process(w, infos, nil, nodes...)["gpu"]
-				require.Equalf(t, "15Gi", info.Node().Status.Allocatable.Memory().String(),
-					"with %d nodes: memory, want the 15Gi of the cached NodeInfo", len(nodes))
-				assert.EqualValuesf(t, 1, info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"],
-					"with %d nodes: the scheduler sees GPUs on the next node", len(nodes))
-			}
-		})
-	}
-}
-
 // EKS runs kube-proxy as a DaemonSet, kops as a static pod.
 func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})

@@ -11,7 +11,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
-	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 )
@@ -60,20 +59,6 @@ func TestNodeThatHasLostItsGPUsCountsThem(t *testing.T) {
 	_, err := w.start(Options{}).ScaleUp(replicas("web", 3, 800, withGPU), []*apiv1.Node{node}, nil, w.nodeInfos, false)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"gpu +1"}, w.asked, "the limit of 2 GPUs leaves one beside the node's own")
-}
-
-// The core compares the limit with the Ready nodes alone, and its packing with all of them.
-func TestLimitOfNodesThatAreNotAllReadyIsNamed(t *testing.T) {
-	w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 2 })
-	w.limits = []estimator.Threshold{estimator.NewClusterCapacityThreshold()}
-	cordoned := utiltest.BuildTestNode("cordoned", 1000, 1<<30)
-	cordoned.Spec.Unschedulable = true
-	pods := append(filling(2), utiltest.BuildTestPod("too large", 2000, 1))
-	result, err := w.start(Options{}).ScaleUp(pods, []*apiv1.Node{utiltest.BuildTestNode("n", 1000, 1<<30), cordoned}, nil, w.nodeInfos, false)
-	require.NoError(t, err)
-	assert.Equal(t, status.ScaleUpLimitedByMaxNodesTotal, result.Result, "result")
-	assert.Len(t, result.PodsRemainUnschedulable, 3, "pods that remain")
-	assert.Empty(t, w.asked, "requests")
 }
 
 // The core passes on what it said last in a loop, and forgets the pods.

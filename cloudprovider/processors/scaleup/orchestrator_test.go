@@ -632,20 +632,6 @@ func (m *minimums) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, infos map[stri
 	return m.Orchestrator.ScaleUpToNodeGroupMinSize(nodes, infos)
 }
 
-// Each call looks at all groups.
-func TestMinimumSizesThatFitTogetherAreOneCall(t *testing.T) {
-	zones, want := map[string]zone{}, map[string]int{}
-	for i := range 50 {
-		zones[fmt.Sprint("group-", i)], want[fmt.Sprint("group-", i)] = zone{min: 2, max: 9}, 2
-	}
-	w, core := newWorld(t, zones), &minimums{Orchestrator: orchestrator.New()}
-	result, err := w.start(Options{Core: core}).ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
-	require.NoError(t, err)
-	assert.Len(t, result.ScaleUpInfos, 50)
-	assert.Equal(t, want, w.sizes())
-	assert.Equal(t, 1, core.calls)
-}
-
 // The core does not come to the groups behind one that fails.
 func TestGroupThatFailsKeepsNoOtherBelowItsMinimumSize(t *testing.T) {
 	zones, want := map[string]zone{"dry": {min: 2, max: 9, dry: true}, "empty": {min: 2, max: 9, dry: true}}, map[string]int{}
