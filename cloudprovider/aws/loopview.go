@@ -83,7 +83,8 @@ func (v *View) Former(node *corev1.Node) bool {
 	return len(origins) > 0 && !slices.Contains(origins, i.Origin) && !slices.Contains(g.LaunchSpec.Next, i.Origin)
 }
 
-// DeclaredNodeInfo returns the NodeInfo of the template that the node group would have if nobody had observed its nodes. It makes one
+// DeclaredNodeInfo returns the NodeInfo of the template that the node group would have if nobody had observed its nodes, with a static kube-proxy
+// wherever there is Linux: callers compare such NodeInfos with each other. It makes one
 // for all callers, who must not change it: the core compares each group that may grow with all groups. The error is
 // cloudprovider.ErrNotImplemented where the group cannot be simulated.
 func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {

@@ -78,6 +78,8 @@ func TestTheOneZoneAPodNeeds(t *testing.T) {
 			volumes: []Constraint{{"volume", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1b"})}}}, want: Need{Zone: "us-east-1b", Said: "volume", OfVolume: true}},
 		{name: "the affinity refuses one of a volume's two", affinity: required(term([]string{zoneKey, "NotIn", "us-east-1a"})),
 			volumes: []Constraint{{"volume", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1a", "us-east-1b"})}}}, want: Need{Zone: "us-east-1b", Said: "volume", OfVolume: true}},
+		{name: "the affinity refuses the only one of a volume", affinity: required(term([]string{zoneKey, "NotIn", "us-east-1a"})),
+			volumes: []Constraint{{"volume", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1a"})}}}},
 		{name: "what said it first", selector: map[string]string{zoneKey: "us-east-1b"},
 			volumes: []Constraint{{"volume", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1b"})}}}, want: Need{Zone: "us-east-1b", Said: "nodeSelector " + zoneKey}},
 		{name: "volumes in two zones", volumes: []Constraint{{"one", []corev1.NodeSelectorTerm{term([]string{ebsKey, "In", "us-east-1b"})}},

@@ -109,6 +109,27 @@ func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 	assert.Equalf(t, want, kept, "%d MiB kept from pods, want the %d that Bottlerocket keeps for 20 pods", kept>>20, want>>20)
 }
 
+// The group's own image is not known.
+func TestTheImageOfAnOverrideTellsTheFamily(t *testing.T) {
+	encoded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+	script, kubelet := encoded("#!/bin/bash\n/etc/eks/bootstrap.sh c\n"), encoded("#!/bin/bash\necho KUBELET_EXTRA_ARGS=--max-pods=9 > f\n")
+	ubuntu := &launchspec.Image{Name: "ubuntu-eks/k8s_1.29/images/hvm-ssd/ubuntu-jammy-22.04-amd64-1"}
+	for _, tt := range []struct {
+		name, own, other string
+		image            *launchspec.Image // of the override
+		want             nodetemplate.AMIFamily
+	}{
+		{"its image", "", script, ubuntu, nodetemplate.Ubuntu},
+		{"its image, with settings of kubelet alone", "", kubelet, ubuntu, nodetemplate.Ubuntu},
+		{"its form", kubelet, script, nil, nodetemplate.AL2},
+		{"the group's form", script, kubelet, ubuntu, nodetemplate.AL2},
+	} {
+		var in nodetemplate.Input
+		addUserData(&in, &launchspec.LaunchSpec{UserData: tt.own, Others: []launchspec.OtherTemplate{{UserData: tt.other, Image: tt.image}}})
+		assert.Equal(t, tt.want, in.AMIFamily, tt.name)
+	}
+}
+
 func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 	named := func(name string) *launchspec.Image {
 		return &launchspec.Image{Name: name, Architecture: "x86_64", Windows: true}

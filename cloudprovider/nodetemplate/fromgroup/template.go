@@ -116,8 +116,10 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 	}
 	family := in.Family()
 	facts, problems := userdata.Parse(l.UserData, family)
+	named := facts.AMIFamily()
 	for _, o := range l.Others {
 		other, unclear := userdata.Parse(o.UserData, cmp.Or(familyOfImage(o.Image), family))
+		named = cmp.Or(named, familyOfImage(o.Image), other.AMIFamily())
 		var differing []nodetemplate.Problem
 		facts, differing = userdata.Common(facts, other)
 		for _, p := range slices.Concat(unclear, differing) {
@@ -140,7 +142,7 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 	if facts.Form != "" {
 		in.UserData, in.InstanceStore, in.Mirrored = &facts.UserData, facts.InstanceStore, facts.Mirrored
 		if family == "" {
-			in.AMIFamily = facts.AMIFamily()
+			in.AMIFamily = named
 		}
 	}
 	return problems

@@ -78,12 +78,21 @@ func (c *gpuCluster) loop(nodes []*corev1.Node, slices map[string][]*resourceapi
 	for its, pod := range c.running {
 		claims[drasnapshot.GetClaimId(its)], running = its, append(running, pod)
 	}
+	before := map[string][]*resourceapi.ResourceSlice{}
+	for node, list := range slices {
+		for _, slice := range list {
+			before[node] = append(before[node], slice.DeepCopy())
+		}
+	}
 	devices := drasnapshot.NewSnapshot(claims, slices, nil, classes)
 	require.NoError(c.w.T, c.snapshot.SetClusterState(nodes, running, devices, nil))
 	ctx := &cacontext.AutoscalingContext{CloudProvider: c.w.Provider, ClusterSnapshot: c.snapshot, TemplateNodeInfoRegistry: c.registry,
 		AutoscalingOptions: config.AutoscalingOptions{DynamicResourceAllocationEnabled: true,
 			NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
 	require.NoError(c.w.T, c.registry.Recompute(ctx, nodes, nil, taints.TaintConfig{}, time.Now()))
+	if len(before) > 0 {
+		assert.Equal(c.w.T, before, slices, "the slices of live nodes")
+	}
 	return ctx
 }
 

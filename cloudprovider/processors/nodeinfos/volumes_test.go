@@ -26,6 +26,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -104,6 +105,28 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 			}
 			assert.Equal(t, tt.want, got, "volumes fit")
 		})
+	}
+}
+
+// The limit of the larger type is a live node's, and later the one of its copy, which is kept.
+func TestLimitsOfLiveNodesStayAsTheyAre(t *testing.T) {
+	mixed := awsworld.Group("mixed", "", 0, 1, 5, nil)
+	mixed.LaunchTemplate = nil
+	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "g4dn.xlarge"}}}
+	w := awsworld.New(t, nil, mixed)
+	cluster, infos, live := volumeSnapshot(t, 30), newProvider(w), w.Members("mixed", map[string]string{corev1.LabelInstanceTypeStable: "m5.large"})
+	csi := map[string]*storagev1.CSINode{live[0].Name: {ObjectMeta: metav1.ObjectMeta{Name: live[0].Name}, Spec: storagev1.CSINodeSpec{
+		Drivers: []storagev1.CSINodeDriver{{Name: ebsDriver, Allocatable: &storagev1.VolumeNodeResources{Count: ptr.To[int32](25)}}}}}}
+	for range 3 {
+		require.NoError(t, cluster.SetClusterState(live, nil, nil, csisnapshot.NewSnapshot(csi)))
+		ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster, CsiProvider: csinodeprovider.NewCSINodeProvider(nil)}
+		all, err := infos.Process(ctx, live, nil, taints.TaintConfig{}, time.Now())
+		require.NoError(t, err)
+		assert.Equal(t, int32(23), *ebsOf(all["mixed"].CSINode).Allocatable.Count, "volumes of the next node")
+		for _, its := range csi {
+			assert.Equal(t, int32(25), *its.Spec.Drivers[0].Allocatable.Count, "volumes of the live node")
+		}
 	}
 }
 
