@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 )
 
@@ -111,6 +112,11 @@ func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-c
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	// A renewal that the end of the election cut off may still arrive between the reading and the write.
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error { return giveUp(ctx, lock, idle) })
+}
+
+func giveUp(ctx context.Context, lock resourcelock.Interface, idle bool) error {
 	record, _, err := lock.Get(ctx)
 	if apierrors.IsNotFound(err) || err == nil && record.HolderIdentity != lock.Identity() {
 		return nil

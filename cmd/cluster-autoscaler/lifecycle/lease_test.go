@@ -23,6 +23,7 @@ type lease struct {
 	labels   map[string]string
 	hang     chan struct{} // calls wait for it, if not nil
 	conflict bool          // updates meet a newer version
+	late     bool          // the next update does, because a renewal that was given up has arrived
 	stop     time.Duration // the process stops for so long in the next update, which fails
 	read     bool          // since the stop
 }
@@ -79,7 +80,8 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	if time.Sleep(l.stop); l.stop > 0 {
 		return context.DeadlineExceeded
 	}
-	if l.conflict {
+	if late := l.late; l.conflict || late {
+		l.late = false
 		return apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, "cluster-autoscaler", nil)
 	}
 	if record.HolderIdentity != l.record.HolderIdentity {
@@ -128,6 +130,17 @@ func TestLeaseIsReleasedAfterWorkHasEnded(t *testing.T) {
 		want := []string{"0s holder one", "0s work begins", "1m2s work ends", "1m2s holder ", "1m2s returned"}
 		diff := cmp.Diff(want, events)
 		assert.Truef(t, diff == "" && err == nil, "Lead = %v, events (-want +got):\n%s", err, diff)
+	})
+}
+
+func TestRenewalThatArrivesLateKeepsNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLease("a")
+		err := Lead(t.Context(), election(l), func(context.Context) error {
+			l.change(func() { l.late = true })
+			return nil
+		})
+		assert.Truef(t, err == nil && l.holder() == "", "Lead = %v with the lease %+v, want nobody's", err, l.record)
 	})
 }
 
