@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -155,11 +157,14 @@ func stopped(pod *corev1.Pod) bool {
 // drain, because a rollout may begin while their new node starts.
 func (r *round) unsettled(n Node) (Hold, string) {
 	if r.unready == nil {
-		r.unready = map[string]bool{}
+		r.unready, r.there = map[string]bool{}, map[types.UID]int{}
 		templates := map[string]string{} // of Deployments and Rollouts
 		pods, _ := r.Pods()              // it reads a cache
 		for _, pod := range pods {
 			of, hash := workload(pod), nodemeta.TemplateHash(pod)
+			if c := metav1.GetControllerOfNoCopy(pod); c != nil && pod.DeletionTimestamp == nil && !podutil.IsPodTerminal(pod) {
+				r.there[c.UID]++
+			}
 			if !drain.Moves(pod, r.now) || pod.DeletionTimestamp != nil && hash != "" { // the rollout may have ended
 				continue
 			}
@@ -172,11 +177,32 @@ func (r *round) unsettled(n Node) (Hold, string) {
 		}
 	}
 	for _, pod := range r.leaving(n) {
-		if of := workload(pod); of != "" && r.unready[of] {
+		of := workload(pod)
+		switch {
+		case of == "":
+		case r.unready[of]:
 			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready, or is being rolled out", of)
+		case r.lacks(pod):
+			return HeldRollout, fmt.Sprintf("%q has fewer pods than it is to have: a quota, a webhook or the controller manager may keep it from new ones", of)
 		}
 	}
 	return "", ""
+}
+
+// lacks reports whether the pod's controller has had fewer pods than it is to have for less than PodHoldsFor. Each further one that it lacks counts
+// anew. It may make none in the place of pods that are evicted, and then no pod waits.
+func (r *round) lacks(pod *corev1.Pod) bool {
+	c := metav1.GetControllerOfNoCopy(pod)
+	lacks, before := r.Wanted(pod)-r.there[c.UID], r.lack[c.UID]
+	if lacks <= 0 {
+		delete(r.lack, c.UID)
+		return false
+	}
+	if lacks > before.pods {
+		before.since = r.now
+	}
+	r.lack[c.UID] = lack{lacks, before.since, r.now}
+	return r.now.Sub(before.since) < PodHoldsFor
 }
 
 // proven reports whether a node has been Ready for long enough, with its pods. Pods of DaemonSets that run elsewhere are Ready, too, because a new

@@ -2,11 +2,13 @@ package move
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
@@ -25,6 +27,12 @@ type Machine struct {
 	AtOnce int
 
 	undue map[string]time.Time // nodes whose reason is gone, since when
+	lack  map[types.UID]lack   // controllers that had fewer pods than they are to have
+}
+
+type lack struct {
+	pods        int
+	since, seen time.Time
 }
 
 // sure is how long the reason of a move must have been gone until the move ends. One reading of a group may lack its launch template.
@@ -36,6 +44,8 @@ type Cluster struct {
 	Starting []Node                        // further ones, which do not move: they are no proof yet
 	Pending  bool                          // pods wait for nodes that come or are to come
 	Pods     func() ([]*corev1.Pod, error) // all of the cluster, also without a node, and on nodes of nobody's or others' groups, such as Karpenter's
+	// Wanted returns the number of pods that a pod's controller is to have, 0 if that is not known.
+	Wanted func(*corev1.Pod) int
 	// LeftAlone reports whether a node is left alone for now, because of its group, its zone, itself, or because somebody else drains it.
 	LeftAlone func(n Node) bool
 }
@@ -70,6 +80,7 @@ type round struct {
 	closed     map[string]string // why no node moves now, by reason
 	workloads  map[string]string // of the pods of nodes that move, with the node
 	unready    map[string]bool   // workloads with pods that are not Ready, nil before somebody asks
+	there      map[types.UID]int // pods of controllers, likewise
 	decision   Decision
 }
 
@@ -88,6 +99,10 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		workloads: map[string]string{}, decision: Decision{Held: map[string]Held{}}}
 	undue := m.undue
 	m.undue = map[string]time.Time{}
+	maps.DeleteFunc(m.lack, func(_ types.UID, l lack) bool { return now.Sub(l.seen) >= PodHoldsFor })
+	if m.lack == nil {
+		m.lack = map[types.UID]lack{}
+	}
 	for _, reason := range m.Reasons {
 		if all, ok := reason.(interface {
 			See(nodes []Node, now time.Time)

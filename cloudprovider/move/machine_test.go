@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -46,6 +47,7 @@ type fleet struct {
 	pending bool
 	others  []*corev1.Pod // pods without a node, or on nodes of no group
 	alone   map[string]bool
+	wanted  map[string]int // pods by controller
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -72,7 +74,7 @@ func (f *fleet) node(name string, labels map[string]string, workloads ...string)
 // pod is a pod of a Deployment, Ready since a moment.
 func pod(workload string, ready time.Time) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: workload + "-7f-x", Labels: map[string]string{"pod-template-hash": "7f"},
-		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: workload + "-7f", Controller: new(true)}}},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: workload + "-7f", UID: types.UID(workload), Controller: new(true)}}},
 		Spec: corev1.PodSpec{NodeName: "its node"},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(ready)}}}}
@@ -100,7 +102,7 @@ func (f *fleet) decide(m *move.Machine, now time.Time) move.Decision {
 		}
 		return all, nil
 	}
-	return m.Decide(move.Cluster{Nodes: f.nodes, Pods: pods, Pending: f.pending, LeftAlone: func(n move.Node) bool { return f.alone[n.Name] }}, now)
+	return m.Decide(move.Cluster{Nodes: f.nodes, Pods: pods, Pending: f.pending, Wanted: func(p *corev1.Pod) int { return f.wanted[p.OwnerReferences[0].Name] }, LeftAlone: func(n move.Node) bool { return f.alone[n.Name] }}, now)
 }
 
 // result is the decision in words: the nodes that begin or change, those that end, and what holds the others.
@@ -409,6 +411,53 @@ func TestWhichNodesMove(t *testing.T) {
 			got := result(f.decide(machine(t, tt.budgets...), noon))
 			assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
 		})
+	}
+}
+
+// A controller that makes no pods, as for a quota, loses one more in 15 minutes at the most.
+func TestPodsThatNobodyMakesHoldMoves(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	f.wanted = map[string]int{"web-7f": 3}
+	ended := pod("web", noon)
+	ended.Status.Phase = corev1.PodFailed
+	going := pod("web", noon)
+	going.DeletionTimestamp = new(metav1.NewTime(noon))
+	f.others = []*corev1.Pod{ended, going, pod("db", noon)}
+	state(f.node("a-1", map[string]string{move.Rotation: ""}, "web"), move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon})
+	f.node("b-1", nil, "web")
+	for _, at := range []struct {
+		after time.Duration
+		there int // beside the two on nodes
+		held  bool
+	}{
+		{0, 1, false},
+		{time.Minute, 0, true},
+		{15 * time.Minute, 0, true},
+		{16 * time.Minute, 0, false},
+		{17 * time.Minute, -1, true}, // one more
+		{18 * time.Minute, 0, true},
+		{32 * time.Minute, 0, false},
+		{33 * time.Minute, 1, false},
+		{34 * time.Minute, 0, true}, // a new one
+		{40 * time.Minute, 0, true},
+		{49 * time.Minute, 0, false},
+		{70 * time.Minute, 0, true}, // nobody has looked for long
+	} {
+		pods := f.others
+		if at.there > 0 {
+			f.others = append(slices.Clone(pods), pod("web", noon))
+		}
+		f.wanted["web-7f"] = 3 + max(0, -at.there)
+		want := ""
+		if at.held {
+			want = "a-1 held: rollout"
+		}
+		d := f.decide(m, noon.Add(at.after))
+		assert.Equalf(t, want, result(d), "after %v", at.after)
+		if at.held {
+			assert.Contains(t, d.Held["a-1"].Message, `"default/web" has fewer pods than it is to have`)
+		}
+		f.others = pods
 	}
 }
 

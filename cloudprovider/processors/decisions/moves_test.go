@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -418,6 +419,33 @@ func TestHeldMoveIsNoFailure(t *testing.T) {
 			assert.InDelta(t, tt.next.Minutes(), n.Move.Retry.Sub(w.clock.Now()).Minutes(), 1)
 			tt.set(w, false)
 			w.clock.Step(tt.next + 5*time.Minute)
+			w.untilMove(goes)
+			w.gone(3)
+		})
+	}
+}
+
+// A controller that makes no pods, as for a quota, loses no more by a move until it has them.
+func TestPodsThatNobodyMakesHoldMove(t *testing.T) {
+	replicas := func(kind string, n int32) runtime.Object {
+		of := metav1.ObjectMeta{Namespace: "default", Name: "set-0-abc"}
+		switch kind {
+		case "StatefulSet":
+			return &appsv1.StatefulSet{ObjectMeta: of, Spec: appsv1.StatefulSetSpec{Replicas: &n}}
+		case "ReplicationController":
+			return &corev1.ReplicationController{ObjectMeta: of, Spec: corev1.ReplicationControllerSpec{Replicas: &n}}
+		}
+		return &appsv1.ReplicaSet{ObjectMeta: of, Spec: appsv1.ReplicaSetSpec{Replicas: &n}}
+	}
+	for _, kind := range []string{"ReplicaSet", "StatefulSet", "ReplicationController"} {
+		t.Run(kind, func(t *testing.T) {
+			w, _ := newRotationWorld(t, "1500m", func(pod *corev1.Pod) { pod.OwnerReferences[0].Kind = kind })
+			w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+			w.put(replicas(kind, 2))
+			w.join(w.ready("small")[3])
+			n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRollout) || goes(n) })
+			assert.Contains(t, n.Move.Waits, "has fewer pods than it is to have")
+			w.put(replicas(kind, 1))
 			w.untilMove(goes)
 			w.gone(3)
 		})

@@ -323,6 +323,10 @@ func (w *world) put(objects ...runtime.Object) {
 			informer = w.factory.Core().V1().Nodes().Informer()
 		case *appsv1.ReplicaSet:
 			informer = w.factory.Apps().V1().ReplicaSets().Informer()
+		case *appsv1.StatefulSet:
+			informer = w.factory.Apps().V1().StatefulSets().Informer()
+		case *corev1.ReplicationController:
+			informer = w.factory.Core().V1().ReplicationControllers().Informer()
 		case *policyv1.PodDisruptionBudget:
 			informer = w.factory.Policy().V1().PodDisruptionBudgets().Informer()
 		}

@@ -5,10 +5,12 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -215,6 +217,26 @@ func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpSt
 }
 
 func (*Moves) CleanUp() {}
+
+// wanted returns the number of pods that the pod's controller is to have, 0 for a controller of another kind.
+func wanted(ctx *cacontext.AutoscalingContext, p *corev1.Pod) int {
+	var replicas *int32
+	switch c := metav1.GetControllerOfNoCopy(p); c.Kind {
+	case "ReplicaSet":
+		if set, err := ctx.ReplicaSetLister().ReplicaSets(p.Namespace).Get(c.Name); err == nil {
+			replicas = set.Spec.Replicas
+		}
+	case "StatefulSet":
+		if set, err := ctx.StatefulSetLister().StatefulSets(p.Namespace).Get(c.Name); err == nil {
+			replicas = set.Spec.Replicas
+		}
+	case "ReplicationController":
+		if rc, err := ctx.ReplicationControllerLister().ReplicationControllers(p.Namespace).Get(c.Name); err == nil {
+			replicas = rc.Spec.Replicas
+		}
+	}
+	return int(ptr.Deref(replicas, 0))
+}
 
 // launched notes that a node was asked for in the place of another.
 func (m *Moves) launched(node, group string) {

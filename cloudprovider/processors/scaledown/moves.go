@@ -256,7 +256,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		open = open && m.Machine.Budgets.Left(move.Consolidation, len(nodes), nil) > 0
 		m.Consolidation.consider(ctx, nodes, leftAlone, rests && !pending, open, m.full, now)
 	}
-	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Pods: ctx.AllPodLister().List, LeftAlone: m.leftAlone}, now)
+	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Starting: m.starting(ctx, byName), Pending: pending, Pods: ctx.AllPodLister().List,
+		Wanted: func(p *corev1.Pod) int { return wanted(ctx, p) }, LeftAlone: m.leftAlone}, now)
 	before := m.held
 	m.held, m.shown = d.Held, d.Held
 	if p := m.plan(); p != nil {
