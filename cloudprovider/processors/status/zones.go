@@ -24,8 +24,8 @@ const (
 	// zoneCheckSoon and zoneCheckLate bound how long a pod is left alone for which no group was divided: half its age. A change, such as a
 	// bound claim, mostly comes soon after the pod. Another group that can be divided ends the time.
 	zoneCheckSoon, zoneCheckLate = 10 * time.Second, 10 * time.Minute
-	// zoneChecking bounds the simulations of a loop, which leaves the other pods and groups to the next loops. Each takes a fraction of a
-	// millisecond, or ten milliseconds for a pod with hard spread among thousands of nodes.
+	// zoneChecking bounds the simulations of a loop for the pods that remain, and again for the pods that it helped. The other pods and groups are left
+	// to the next loops. Each takes a fraction of a millisecond, or ten milliseconds for a pod with hard spread among thousands of nodes.
 	zoneChecking = 50 * time.Millisecond
 )
 
@@ -57,7 +57,7 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
-	l := &zoneLook{Zones: z, ctx: ctx, until: now.Add(zoneChecking)}
+	l := &zoneLook{Zones: z, ctx: ctx}
 	l.groups, l.pausing = z.divisible(s, now)
 	l.divideGrown(s)
 	var pods []*corev1.Pod
@@ -80,6 +80,7 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 		kind int
 	}
 	tried := map[like]bool{}
+	l.until = z.Clock.Now().Add(zoneChecking) // the comparison of many pods alone may take longer
 	for _, pod := range pods {
 		need, _ := z.Need(pod)
 		of, age := like{need.Zone, kinds[pod]}, time.Duration(0)
@@ -177,8 +178,10 @@ func (l *zoneLook) inVain(pod *corev1.Pod, zone string) bool {
 // for may come up in one of these, and so might the next ones.
 func (l *zoneLook) divideGrown(s *corestatus.ScaleUpStatus) {
 	v, alone := l.Provider.View(), func(pod *corev1.Pod) bool { return !podzone.DependsOnPods(pod) }
-	for _, raise := range l.Raises(s) {
+	raises := l.Raises(s)
+	for _, raise := range raises {
 		kinds := snapshot.EqualPods(slices.DeleteFunc(slices.Clone(raise.PodsTriggeredScaleUp), alone))
+		l.until = l.Clock.Now().Add(zoneChecking / time.Duration(len(raises)))
 		for _, grown := range raise.ScaleUpInfos {
 			name := grown.Group.Id()
 			if !v.Divisible(name) {
@@ -187,7 +190,7 @@ func (l *zoneLook) divideGrown(s *corestatus.ScaleUpStatus) {
 			zones := v.Group(name).Zones
 			for _, equal := range kinds {
 				if l.over() {
-					return
+					break
 				}
 				fitting := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { return !l.fits(equal[0], name, zone) })
 				if len(fitting) > 0 && len(fitting) < len(zones) {

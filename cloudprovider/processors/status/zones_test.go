@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -326,6 +327,36 @@ func TestManyPodsTakeSeveralLoops(t *testing.T) {
 
 // The pods of one owner differ, as those of an indexed Job do, and each was compared with all before it. Their zone is none of the
 // group's, so that a look at them takes no simulation.
+// Many pods take long to compare, and the simulations still have their time.
+func TestManyPodsDivideGroup(t *testing.T) {
+	for _, grown := range []bool{false, true} {
+		t.Run(fmt.Sprint("grown ", grown), func(t *testing.T) {
+			z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab")))
+			now, pod := testclock.NewFakeClock(time.Now()), zonesOnly(corev1.NodeSelectorOpIn, awsworld.ZoneB)
+			zones := z.zones(now)
+			slow := sync.OnceFunc(func() { now.Step(zoneChecking) })
+			zones.Need = func(pod *corev1.Pod) (podzone.Need, bool) {
+				slow()
+				return z.pods.Need(pod)
+			}
+			zones.Raises = func(s *scaleup.ScaleUpStatus) []*scaleup.ScaleUpStatus {
+				now.Step(zoneChecking)
+				return oneByOne(s)
+			}
+			s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups(),
+				PodsRemainUnschedulable: []scaleup.NoScaleUpInfo{{Pod: pod}}}
+			if grown {
+				pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone,
+					WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{}}}
+				s = &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpSuccessful, PodsTriggeredScaleUp: []*corev1.Pod{pod},
+					ScaleUpInfos: []nodegroupset.ScaleUpInfo{{Group: z.NodeGroups()[0]}}}
+			}
+			zones.Process(z.ctx, s)
+			assert.True(t, z.Dividing(), "the group will be divided")
+		})
+	}
+}
+
 func TestDifferentPodsAreComparedWithFewOthers(t *testing.T) {
 	const pods, mostEach = 1000, 100 << 10
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
