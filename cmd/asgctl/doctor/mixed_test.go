@@ -90,6 +90,17 @@ func TestMixedGroupsThatAreSound(t *testing.T) {
 	}
 }
 
+// AWS terminates nothing then.
+func TestMixedGroupWithoutTerminationsHasThatFindingAlone(t *testing.T) {
+	newSite(t, func(c *fakeaws.Config) {
+		web := mix(c, 1, 0)
+		web.SuspendedProcesses = append(web.SuspendedProcesses, "Terminate")
+	})
+	_, report, _ := run(t)
+	c := checkOf(t, report, "processes")
+	assert.Truef(t, len(c.Findings) == 1 && said(c, "its process Terminate is suspended") != nil, "%+v", c)
+}
+
 func TestHooksOfAMixedGroupThatCannotBeRead(t *testing.T) {
 	s := newSite(t, func(c *fakeaws.Config) { mix(c, 1, 0) })
 	s.aws.Deny("DescribeLifecycleHooks")
