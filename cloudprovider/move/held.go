@@ -176,17 +176,23 @@ func (r *round) unsettled(n Node) (Hold, string) {
 			templates[of] = cmp.Or(hash, templates[of])
 		}
 	}
+	hold, message := Hold(""), ""
 	for _, pod := range r.leaving(n) {
 		of := workload(pod)
+		if of == "" {
+			continue
+		}
+		lacks := r.lacks(pod) // each controller has its time from now on, although another one holds
 		switch {
-		case of == "":
+		case hold != "":
 		case r.unready[of]:
-			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready, or is being rolled out", of)
-		case r.lacks(pod):
-			return HeldRollout, fmt.Sprintf("%q has fewer pods than it is to have: a quota, a webhook or the controller manager may keep it from new ones", of)
+			hold, message = HeldRollout, fmt.Sprintf("%q has a pod that is not Ready, or is being rolled out", of)
+		case lacks:
+			hold, message = HeldRollout,
+				fmt.Sprintf("%q has fewer pods than it is to have: a quota, a webhook or the controller manager may keep it from new ones", of)
 		}
 	}
-	return "", ""
+	return hold, message
 }
 
 // lacks reports whether the pod's controller has had fewer pods than it is to have for less than PodHoldsFor. Each further one that it lacks counts

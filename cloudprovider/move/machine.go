@@ -30,6 +30,9 @@ type Machine struct {
 	lack  map[types.UID]lack   // controllers that had fewer pods than they are to have
 }
 
+// lackKept is how long a controller is remembered that nobody looks at, such as between windows.
+const lackKept = 25 * time.Hour
+
 type lack struct {
 	pods        int
 	since, seen time.Time
@@ -99,7 +102,7 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		workloads: map[string]string{}, decision: Decision{Held: map[string]Held{}}}
 	undue := m.undue
 	m.undue = map[string]time.Time{}
-	maps.DeleteFunc(m.lack, func(_ types.UID, l lack) bool { return now.Sub(l.seen) >= PodHoldsFor })
+	maps.DeleteFunc(m.lack, func(_ types.UID, l lack) bool { return now.Sub(l.seen) >= lackKept })
 	if m.lack == nil {
 		m.lack = map[types.UID]lack{}
 	}

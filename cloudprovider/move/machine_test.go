@@ -441,7 +441,8 @@ func TestPodsThatNobodyMakesHoldMoves(t *testing.T) {
 		{34 * time.Minute, 0, true}, // a new one
 		{40 * time.Minute, 0, true},
 		{49 * time.Minute, 0, false},
-		{70 * time.Minute, 0, true}, // nobody has looked for long
+		{24 * time.Hour, 0, false},
+		{50 * time.Hour, 0, true}, // nobody has looked for long
 	} {
 		pods := f.others
 		if at.there > 0 {
@@ -459,6 +460,15 @@ func TestPodsThatNobodyMakesHoldMoves(t *testing.T) {
 		}
 		f.others = pods
 	}
+}
+
+// Controllers of one node have their time at once.
+func TestControllersThatLackPodsHoldAtOnce(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	f.wanted = map[string]int{"web-7f": 2, "db-7f": 2}
+	f.node("a-1", map[string]string{move.Rotation: ""}, "web", "db")
+	assert.Equal(t, "a-1 held: rollout", result(f.decide(m, noon)))
+	assert.Equal(t, "a-1 placing", result(f.decide(m, noon.Add(15*time.Minute))))
 }
 
 // Two nodes that cannot be repaired, because of a budget for disruption, do not keep the machine from what AWS does not wait for.

@@ -390,8 +390,10 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		// Whether the core takes the group for healthy does not matter, or nobody would repair it.
 		backedOff := ctx.ClusterStateRegistry.BackoffStatusForNodeGroup(ng, now).IsBackedOff
 		refused, moves := cooling || backedOff || g.Failure != nil, r.moves(k.Node)
-		if refused && !moves && slices.Contains(r.replaced, k.Node.Name) {
-			r.refused.Add(ng.Id(), move.FirstRefusal, now)
+		if refused && slices.Contains(r.replaced, k.Node.Name) {
+			if r.raised = (time.Time{}); !moves { // nothing was added
+				r.refused.Add(ng.Id(), move.FirstRefusal, now)
+			}
 		}
 		if refused || k.Reason == simulator.NodeGroupMinSizeReached { // the node that came has gone again
 			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })

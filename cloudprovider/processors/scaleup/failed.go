@@ -1,6 +1,8 @@
 package scaleup
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -77,9 +79,15 @@ func (o *Orchestrator) seeLate(g cloudprovider.NodeGroup) {
 // delays are for --scale-down-delay-after-add, which the core counts from its last scale-up, whatever comes of it. A pod for which AWS has no
 // capacity for days would have no node go meanwhile, because it is tried every few minutes.
 type delays struct {
-	afterAdd       time.Duration  // the flag
-	raised, helped time.Time      // the last scale-up, and the last before it that AWS has not refused
-	open           map[string]int // nodes that it asked for in groups that AWS has not refused as many
+	afterAdd time.Duration  // the flag
+	grew     []growth       // within that time, and the last of all, oldest first
+	refused  map[string]int // what AWS could not launch by group, as of the last loop
+}
+
+// growth is what a scale-up asked for by group, without what AWS has refused of it.
+type growth struct {
+	at   time.Time
+	open map[string]int
 }
 
 // delay notes a scale-up, which delays scale-down.
@@ -87,26 +95,41 @@ func (o *Orchestrator) delay(result *status.ScaleUpStatus, err errors.Autoscaler
 	if err != nil || result.Result != status.ScaleUpSuccessful {
 		return
 	}
-	if len(o.open) > 0 {
-		o.helped = o.raised
-	}
-	o.raised, o.open, o.context.ScaleDownDelayAfterAdd = o.Clock.Now(), map[string]int{}, o.afterAdd
+	now := growth{o.Clock.Now(), map[string]int{}}
 	for _, info := range result.ScaleUpInfos {
-		o.open[info.Group.Id()] += info.NewSize - info.CurrentSize
+		now.open[info.Group.Id()] += info.NewSize - info.CurrentSize
 	}
+	o.grew = append(slices.DeleteFunc(o.grew, func(g growth) bool { return now.at.Sub(g.at) >= o.afterAdd }), now)
+	o.context.ScaleDownDelayAfterAdd = o.afterAdd
 }
 
-// forgetRefused has scale-down go on as if the last scale-up had not been, once AWS has refused all of its nodes. Groups that delay by themselves
+// forgetRefused has scale-down go on as if the last scale-ups had not been, once AWS has refused all of their nodes. Groups that delay by themselves
 // share the flag, so it stays for them.
 func (o *Orchestrator) forgetRefused() {
+	before := o.refused
+	o.refused = map[string]int{}
 	for _, f := range o.failed {
-		if f.instances >= o.open[f.group.Id()] {
-			delete(o.open, f.group.Id())
+		id := f.group.Id()
+		o.refused[id] += f.instances
+		more := o.refused[id] - before[id]
+		for _, g := range slices.Backward(o.grew) {
+			taken := max(0, min(more, g.open[id]))
+			g.open[id], more = g.open[id]-taken, more-taken
 		}
 	}
-	if len(o.open) == 0 && !o.context.ScaleDownDelayTypeLocal {
-		o.context.ScaleDownDelayAfterAdd = max(0, o.afterAdd-o.raised.Sub(o.helped))
+	if len(o.grew) == 0 || o.context.ScaleDownDelayTypeLocal {
+		return
 	}
+	counts := func(g growth) bool {
+		return slices.ContainsFunc(slices.Collect(maps.Values(g.open)), func(n int) bool { return n > 0 })
+	}
+	var last time.Time // zero if AWS has refused all
+	for _, g := range o.grew {
+		if counts(g) {
+			last = g.at
+		}
+	}
+	o.context.ScaleDownDelayAfterAdd = max(0, o.afterAdd-o.grew[len(o.grew)-1].at.Sub(last))
 }
 
 // pauseFailed pauses the groups of failed requests that the core has not paused, because it took their scale-up for finished.

@@ -2,6 +2,8 @@ package scaleup
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,8 @@ import (
 	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/client-go/kubernetes/fake"
@@ -24,24 +28,33 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 )
 
-// refusing is a cloud whose groups show one instance that AWS could not launch.
+// refusing is a cloud whose groups show instances that AWS could not launch, one each without a number.
 type refusing struct {
 	*testprovider.TestCloudProvider
+	instances map[string]int
 }
 
-type refusedGroup struct{ cloudprovider.NodeGroup }
+type refusedGroup struct {
+	cloudprovider.NodeGroup
+	instances int
+}
 
 func (r refusing) NodeGroups() (groups []cloudprovider.NodeGroup) {
 	for _, g := range r.TestCloudProvider.NodeGroups() {
-		groups = append(groups, refusedGroup{g})
+		n, known := r.instances[g.Id()]
+		if !known {
+			n = 1
+		}
+		groups = append(groups, refusedGroup{g, n})
 	}
 	return groups
 }
 
 func (g refusedGroup) Nodes() ([]cloudprovider.Instance, error) {
 	instances, err := g.NodeGroup.Nodes()
-	return append(instances, cloudprovider.Instance{Id: "refused", Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating,
-		ErrorInfo: &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed", ErrorMessage: "not today"}}}), err
+	refused := cloudprovider.Instance{Id: "refused", Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating,
+		ErrorInfo: &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass, ErrorCode: "LaunchFailed", ErrorMessage: "not today"}}}
+	return append(instances, slices.Repeat([]cloudprovider.Instance{refused}, g.instances)...), err
 }
 
 // The group has two nodes that are about to end, which its size does not count. So the core takes its scale-up for finished.
@@ -52,7 +65,7 @@ func TestRefusedGroupWithLeavingNodesIsPaused(t *testing.T) {
 	recorder, err := utils.NewStatusMapRecorder(fake.NewClientset(), "kube-system", events, true, "status")
 	require.NoError(t, err)
 	w.ctx.LogRecorder = recorder
-	w.ctx.CloudProvider = refusing{w.provider}
+	w.ctx.CloudProvider = refusing{w.provider, nil}
 	failing := false
 	o := w.start(Options{Failing: func(string) bool { return failing }, Clock: clock.RealClock{}})
 	state := w.state
@@ -95,19 +108,21 @@ func TestRefusedGroupWithLeavingNodesIsPaused(t *testing.T) {
 func TestRefusedScaleUpDelaysNoScaleDown(t *testing.T) {
 	for _, local := range []bool{false, true} {
 		t.Run(fmt.Sprint("local ", local), func(t *testing.T) {
-			w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) {
+			w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {max: 9}}, func(o *config.AutoscalingOptions) {
 				o.ScaleDownDelayAfterAdd, o.ScaleDownDelayTypeLocal, o.NodeGroupDefaults.MaxNodeProvisionTime = 10*time.Minute, local, time.Hour
 			})
 			w.ctx.LogRecorder, _ = utils.NewStatusMapRecorder(fake.NewClientset(), "kube-system", record.NewFakeRecorder(10), true, "status")
-			w.ctx.CloudProvider = refusing{w.provider}
-			failing, now := false, testclock.NewFakeClock(time.Now())
-			o := w.start(Options{Failing: func(string) bool { return failing }, Clock: now})
-			delay := func(refused bool, pods int) time.Duration {
-				failing = refused
-				o.Refresh()
-				if pods > 0 {
-					_, err := o.ScaleUp(filling(pods), nil, nil, w.nodeInfos, false)
-					require.NoError(t, err)
+			type refused map[string]int // instances that AWS could not launch, by group
+			now, failing := testclock.NewFakeClock(time.Now()), refused{}
+			w.ctx.CloudProvider = refusing{w.provider, failing}
+			o := w.start(Options{Failing: func(id string) bool { return failing[id] > 0 }, Clock: now})
+			delay := func(refusals refused, group string, nodes int) time.Duration {
+				clear(failing)
+				maps.Copy(failing, refusals)
+				if o.Refresh(); nodes > 0 {
+					size := len(w.asked)
+					o.delay(&status.ScaleUpStatus{Result: status.ScaleUpSuccessful, ScaleUpInfos: []nodegroupset.ScaleUpInfo{
+						{Group: w.provider.GetNodeGroup(group), CurrentSize: size, NewSize: size + nodes}}}, nil)
 				}
 				return w.ctx.ScaleDownDelayAfterAdd
 			}
@@ -117,16 +132,22 @@ func TestRefusedScaleUpDelaysNoScaleDown(t *testing.T) {
 				}
 				return d
 			}
-			assert.Equal(t, 10*time.Minute, delay(false, 1), "after the first scale-up")
+			assert.Equal(t, 10*time.Minute, delay(nil, "a", 1), "after the first scale-up")
 			now.Step(4 * time.Minute)
-			assert.Equal(t, 10*time.Minute, delay(false, 1), "after the second")
-			assert.Equal(t, after(6*time.Minute), delay(true, 0), "once AWS has refused the second")
+			assert.Equal(t, 10*time.Minute, delay(nil, "a", 1), "after the second")
+			assert.Equal(t, after(6*time.Minute), delay(refused{"a": 1}, "", 0), "once AWS has refused the second")
+			assert.Equal(t, after(6*time.Minute), delay(refused{"a": 1}, "", 0), "while the refusal stays")
 			now.Step(4 * time.Minute)
-			assert.Equal(t, 10*time.Minute, delay(false, 2), "after the third")
-			assert.Equal(t, 10*time.Minute, delay(true, 0), "once AWS has refused one of its two nodes")
+			assert.Equal(t, 10*time.Minute, delay(nil, "a", 2), "after the third")
+			assert.Equal(t, 10*time.Minute, delay(refused{"a": 1}, "", 0), "once AWS has refused one of its two nodes")
+			assert.Equal(t, after(2*time.Minute), delay(refused{"a": 2}, "", 0), "once AWS has refused both")
 			now.Step(11 * time.Minute)
-			assert.Equal(t, 10*time.Minute, delay(false, 1), "after the fourth")
-			assert.Equal(t, after(0), delay(true, 0), "once AWS has refused the fourth")
+			assert.Equal(t, 10*time.Minute, delay(nil, "a", 1), "after the fourth")
+			now.Step(10 * time.Second)
+			assert.Equal(t, 10*time.Minute, delay(nil, "b", 1), "after the fifth, in another group")
+			now.Step(10 * time.Second)
+			assert.Equal(t, 10*time.Minute, delay(refused{"a": 1}, "", 0), "once AWS has refused the fourth")
+			assert.Equal(t, after(0), delay(refused{"a": 1, "b": 1}, "", 0), "once AWS has refused both")
 		})
 	}
 }

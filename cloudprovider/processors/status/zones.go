@@ -24,8 +24,8 @@ const (
 	// zoneCheckSoon and zoneCheckLate bound how long a pod is left alone for which no group was divided: half its age. A change, such as a
 	// bound claim, mostly comes soon after the pod. Another group that can be divided ends the time.
 	zoneCheckSoon, zoneCheckLate = 10 * time.Second, 10 * time.Minute
-	// zoneChecking bounds the simulations of a loop for the pods that remain, and again for the pods that it helped. The other pods and groups are left
-	// to the next loops. Each takes a fraction of a millisecond, or ten milliseconds for a pod with hard spread among thousands of nodes.
+	// zoneChecking bounds the simulations of a loop for the pods that remain, and again for the pods that it helped, but for one pod of each
+	// scale-up. The other pods and groups are left to the next loops. Each takes a fraction of a millisecond, or ten milliseconds for a pod with hard spread among thousands of nodes.
 	zoneChecking = 50 * time.Millisecond
 )
 
