@@ -303,9 +303,11 @@ type Image struct {
 	ID           string            `json:"id"`
 	Name         string            `json:"name,omitempty"`
 	Description  string            `json:"description,omitempty"`
-	Architecture string            `json:"architecture,omitempty"` // x86_64
-	Platform     string            `json:"platform,omitempty"`     // windows, or none
-	RootDevice   string            `json:"rootDevice,omitempty"`   // /dev/xvda
+	Architecture string            `json:"architecture,omitempty"`             // x86_64
+	Platform     string            `json:"platform,omitempty"`                 // windows, or none
+	RootDevice   string            `json:"rootDevice,omitempty"`               // /dev/xvda
+	Supported    []string          `json:"supportedInstanceTypes,omitempty"`   // with *, reported only
+	Unsupported  []string          `json:"unsupportedInstanceTypes,omitempty"` // with *, reported only
 	BlockDevices []BlockDevice     `json:"blockDevices,omitempty"`
 	Tags         map[string]string `json:"tags,omitempty"`
 }
