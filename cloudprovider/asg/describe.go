@@ -37,6 +37,9 @@ func groupFrom(in types.AutoScalingGroup, at time.Time, weights *instancetypes.C
 	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
 		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
 	}
+	if d := in.AvailabilityZoneDistribution; d != nil {
+		g.ZoneDistribution = string(d.CapacityDistributionStrategy)
+	}
 	if policy := in.InstanceMaintenancePolicy; policy != nil && aws.ToInt32(policy.MaxHealthyPercentage) > 0 { // -1 clears it
 		g.Maintenance = group.Maintenance{MinHealthyPercent: int(aws.ToInt32(policy.MinHealthyPercentage)), MaxHealthyPercent: int(*policy.MaxHealthyPercentage)}
 	}

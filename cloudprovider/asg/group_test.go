@@ -58,6 +58,9 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	assert.True(t, got.PaidAhead(), "capacity blocks count as on-demand")
 	reserved := group.Group{Source: launchspec.Source{Segments: [][]string{{"on-demand-capacity-reservation", "on-demand"}}}}
 	assert.Truef(t, reserved.Reserved() && !reserved.PaidAhead() && reserved.Pool("", "").Own, "reserved segments: pool %+v", reserved.Pool("", ""))
+	for strategy, want := range map[string]bool{"balanced-only": false, "balanced-best-effort": false, "reservations-then-balanced": true} {
+		assert.Equalf(t, want, (&group.Group{ZoneDistribution: strategy}).Reserved(), "reserved with the zone distribution %s", strategy)
+	}
 	for _, tt := range []struct {
 		of       launchspec.LaunchSpec
 		reserved bool

@@ -45,6 +45,12 @@ func TestImageFacts(t *testing.T) {
 	want := &launchspec.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", RootDevice: "/dev/xvda",
 		BlockDevices: []launchspec.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
 	assert.Empty(t, cmp.Diff(want, w.group("g").LaunchSpec.Image), "image (-want +got)")
+	picky := al2023
+	picky.Supported, picky.Unsupported = []string{"m*", "t3.micro"}, []string{"*.metal", "m6g.*"}
+	image := withImages(t, ofAL2023, scalingGroup("g", 0, 0, 3), picky).started().group("g").LaunchSpec.Image
+	for name, want := range map[string]bool{"m5.large": true, "t3.micro": true, "t3.small": false, "m5.metal": false, "m6g.large": false, "m6gd.large": true} {
+		assert.Equalf(t, want, image.Allows(name), "the image allows %s", name)
+	}
 	windows := al2023
 	windows.Platform = "windows"
 	for _, userData := range []string{"", "#!/bin/sh"} { // which says less than the image

@@ -184,6 +184,9 @@ func TestRaisedGroups(t *testing.T) {
 			Distribution: fakeaws.Distribution{OnDemandBaseCapacity: base, OnDemandPercentageAboveBaseCapacity: above},
 			Overrides:    []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5a.large"}}}
 	}
+	zones := func(strategy string, in ...string) func(*fakeaws.AutoScalingGroup) {
+		return func(g *fakeaws.AutoScalingGroup) { g.ZoneDistribution, g.Zones = strategy, in }
+	}
 	for _, tt := range []struct {
 		name    string
 		change  func(*fakeaws.AutoScalingGroup)
@@ -199,6 +202,10 @@ func TestRaisedGroups(t *testing.T) {
 		{name: "half of each", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.MixedInstancesPolicy = nil, policy(0, &half) }},
 		{name: "launch configuration", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.LaunchConfiguration = nil, "old" }},
 		{name: "warm pool", raised: true, change: func(g *fakeaws.AutoScalingGroup) { g.WarmPool = &fakeaws.WarmPool{Min: 1} }},
+		{name: "zones by AWS's default", change: zones("balanced-best-effort", "us-west-2a", "us-west-2b")},
+		{name: "zones that AWS balances alone", raised: true, change: zones("balanced-only", "us-west-2a", "us-west-2b")},
+		{name: "zones by reservations", raised: true, change: zones("reservations-then-balanced", "us-west-2a", "us-west-2b")},
+		{name: "one zone, nothing to balance", change: zones("balanced-only", "us-west-2a")},
 		{name: "not supported", raised: true, refused: true, fault: fakeaws.Fault{Code: "UnsupportedOperation"}},
 		{name: "not allowed", raised: true, refused: true, fault: fakeaws.Fault{Code: "AccessDenied"}},
 		{name: "not known", raised: true, refused: true, unknown: true, fault: fakeaws.Fault{Code: "InvalidAction"}},

@@ -53,6 +53,9 @@ func launchableSynchronously(g *group.Group) *notSynchronous {
 		return &notSynchronous{"its policy mixes on-demand and spot", "make it wholly one of them"}
 	case len(g.Source.Segments) > 0:
 		return &notSynchronous{"its policy has distribution segments", "none needed: AWS chooses among them where the desired capacity is raised"}
+	case len(g.Zones) > 1 && cmp.Or(g.ZoneDistribution, "balanced-best-effort") != "balanced-best-effort": // AWS's default, and our own
+		return &notSynchronous{"its zone distribution is " + g.ZoneDistribution,
+			"none needed: AWS chooses the zones where the desired capacity is raised"}
 	case g.WarmPool:
 		return &notSynchronous{"it has a warm pool", "delete that to launch at once"}
 	case len(g.Zones) == 0:

@@ -122,6 +122,8 @@ func TestZonalGroups(t *testing.T) {
 		{name: "policy that mixes", change: policy(&half), want: whole, reason: asg.ReasonNotZonal, message: "mixes on-demand and spot", remedy: "wholly one of them"},
 		{name: "warm pool", change: func(g *fakeaws.AutoScalingGroup) { g.WarmPool = &fakeaws.WarmPool{Min: 1} }, want: whole,
 			reason: asg.ReasonNotZonal, message: "has a warm pool", remedy: "delete that to launch at once"},
+		{name: "zones that AWS balances alone", change: func(g *fakeaws.AutoScalingGroup) { g.ZoneDistribution = "balanced-only" }, want: whole,
+			reason: asg.ReasonNotZonal, message: "its zone distribution is balanced-only", remedy: "where the desired capacity is raised"},
 		{name: "policy wholly on demand", change: policy(nil), want: views},
 		{name: "policy wholly spot", change: policy(new(int)), want: views},
 		{name: "one zone", change: func(g *fakeaws.AutoScalingGroup) { g.Zones = g.Zones[:1] }, want: whole},

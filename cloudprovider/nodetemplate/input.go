@@ -51,6 +51,7 @@ type Member struct {
 	Type instancetypes.Type
 	// ImageArchitecture is the architecture of the image for this type, spelt as in Type, or "" when unknown.
 	ImageArchitecture string
+	ImageForbids      bool // EC2 does not start the image on the type
 	LabelsGPUs        bool // the image labels its node where that has a GPU of NVIDIA
 }
 

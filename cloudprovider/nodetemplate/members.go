@@ -11,16 +11,19 @@ import (
 )
 
 // dropMembersOfOtherImages leaves out the instance types that the group's image does not run on, for EC2 refuses to launch them. If the
-// image runs on none of them, they all stay: then the architecture of the image is more likely wrong than the group.
+// image runs on none of them, they all stay: then the facts of the image are more likely wrong than the group.
 func (in *Input) dropMembersOfOtherImages() []Problem {
 	var fit []Member
 	var others []string
-	image := ""
+	architecture, lists := "", ""
 	for _, m := range in.Members {
-		if m.ImageArchitecture == "" || m.ImageArchitecture == m.Type.Architecture {
+		switch {
+		case m.ImageArchitecture != "" && m.ImageArchitecture != m.Type.Architecture:
+			others, architecture = append(others, m.Type.Name), " of the image's architecture, "+m.ImageArchitecture+","
+		case m.ImageForbids:
+			others, lists = append(others, m.Type.Name), " that the image's InstanceTypeSpecification allows,"
+		default:
 			fit = append(fit, m)
-		} else {
-			others, image = append(others, m.Type.Name), m.ImageArchitecture
 		}
 	}
 	if len(others) == 0 {
@@ -30,7 +33,7 @@ func (in *Input) dropMembersOfOtherImages() []Problem {
 		in.Members = fit
 	}
 	return []Problem{{Group: in.Group, Subject: "instance types", Value: someOf(others), Reason: ReasonImageMismatch, Used: len(fit) == 0,
-		Expected: fmt.Sprintf("types of the image's architecture, %s, or an override with a launch template and image of its own", image)}}
+		Expected: "types" + architecture + lists + " or an override with a launch template and image of its own"}}
 }
 
 // maxSpread bounds the CPU or memory of the largest type as a multiple of the smallest type's. Beyond it, more than half of

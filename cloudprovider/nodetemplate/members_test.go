@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ func TestTypesOfOtherArchitectureAreLeftOut(t *testing.T) {
 		name    string
 		types   []string
 		images  []string // architecture of each one's image
+		forbids []string // types
 		want    []string // types the template stands for
 		problem string   // part of the only one
 	}{
@@ -27,11 +29,18 @@ func TestTypesOfOtherArchitectureAreLeftOut(t *testing.T) {
 			want: []string{"m5.large", "m6g.large"}, problem: "expected one architecture in a group"},
 		{name: "none fits", types: []string{"m6g.large", "m7g.large"}, images: []string{"amd64", "amd64"},
 			want: []string{"m6g.large", "m7g.large"}, problem: `"m6g.large, m7g.large" used, but expected types of the image's architecture`},
+		{name: "one is forbidden", types: []string{"m5.large", "m5a.large"}, images: []string{"amd64", "amd64"}, forbids: []string{"m5a.large"},
+			want: []string{"m5.large"}, problem: `"m5a.large" ignored: expected types that the image's InstanceTypeSpecification allows, or an override`},
+		{name: "one is forbidden, and one of another architecture", types: []string{"m5.large", "m5a.large", "m6g.large"}, forbids: []string{"m5a.large"},
+			images: []string{"amd64", "amd64", "amd64"}, want: []string{"m5.large"},
+			problem: "expected types of the image's architecture, amd64, that the image's InstanceTypeSpecification allows, or an override"},
+		{name: "all are forbidden", types: []string{"m5.large"}, images: []string{"amd64"}, forbids: []string{"m5.large"}, want: []string{"m5.large"},
+			problem: `"m5.large" used, but expected types that`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := Input{Group: "g", Members: members(t, tt.types...)}
 			for i := range in.Members {
-				in.Members[i].ImageArchitecture = tt.images[i]
+				in.Members[i].ImageArchitecture, in.Members[i].ImageForbids = tt.images[i], slices.Contains(tt.forbids, tt.types[i])
 			}
 			template, problems := Build(in)
 			assert.Empty(t, cmp.Diff(tt.want, template.InstanceTypes), "types (-want +got)")

@@ -32,7 +32,7 @@ const (
 	ReasonUnknownType      Reason = "unknown-instance-type"
 	ReasonNoType           Reason = "no-instance-type"
 	ReasonMixedTypes       Reason = "mixed-architectures"
-	ReasonImageMismatch    Reason = "image-architecture" // the group's image does not run on these types
+	ReasonImageMismatch    Reason = "image-architecture" // the group's image does not run on these types, or its owner forbids them
 	ReasonWideSpread       Reason = "wide-spread"        // the types differ so much that little fits all of them
 	ReasonImplausibleNode  Reason = "implausible-node"   // a real node differs from nodes of its type and does not count
 

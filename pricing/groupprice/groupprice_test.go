@@ -172,6 +172,9 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		{name: "types the image does not run on do not come", source: withStrategies(mixed(0, 100), "lowest-price", "", 0),
 			launch: &launchspec.LaunchSpec{Image: &launchspec.Image{Architecture: "x86_64"}, Types: launching("m6g.xlarge", "m5.xlarge").Types}, n: 1,
 			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
+		{name: "types the image forbids do not come", source: withStrategies(mixed(0, 100), "lowest-price", "", 0),
+			launch: &launchspec.LaunchSpec{Image: &launchspec.Image{Unsupported: []string{"*.large"}}, Types: launching("m5.large", "m5.xlarge").Types}, n: 1,
+			want: []Part{part(od, 1, "m5.xlarge", 0.2)}, sure: true},
 		{name: "less than none", source: mixed(0, 0), launch: launching("m5.large"), n: -3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

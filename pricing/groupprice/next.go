@@ -127,7 +127,7 @@ func (p *Pricer) candidates(g *group.Group) []candidate {
 func (p *Pricer) runs(image *launchspec.Image, name string) bool {
 	facts, known := p.catalogue.Lookup(name)
 	ofEC2 := map[string]string{instancetypes.ArchitectureAMD64: "x86_64", instancetypes.ArchitectureARM64: "arm64"}[facts.Architecture]
-	return image == nil || image.Architecture == "" || !known || ofEC2 == image.Architecture
+	return image == nil || image.Allows(name) && (image.Architecture == "" || !known || ofEC2 == image.Architecture)
 }
 
 // choose returns the types that come by the allocation strategy for the capacity type, each for an equal share. Where that is unknown, it

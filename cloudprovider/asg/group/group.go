@@ -41,8 +41,9 @@ type Group struct {
 	CapacityRebalance    bool                 // AWS itself replaces spot instances at risk, before they go, as it does while it launches any
 	// ZonalShift reports that the group's impairment policy enables zonal shifts. ImpairedHealth is the policy's treatment of unhealthy instances in
 	// a shifted zone, in AWS's spelling.
-	ZonalShift     bool
-	ImpairedHealth string
+	ZonalShift       bool
+	ImpairedHealth   string
+	ZoneDistribution string // AWS's strategy for a zone in which launches fail, in its spelling: "balanced-only"…
 	// Maintenance is the group's instance maintenance policy. MaxInstanceLifetime is the age at which AWS replaces an instance, 0 for never.
 	Maintenance         Maintenance
 	MaxInstanceLifetime time.Duration
@@ -205,7 +206,8 @@ func (g *Group) PaidAhead() bool {
 func (g *Group) Reserved() bool {
 	r, spec := g.Reservations, g.LaunchSpec
 	return g.PaidAhead() || spec != nil && (spec.Reserved || spec.OnHost()) || slices.Contains(slices.Concat(g.Source.Segments...), reservedOnDemand) ||
-		len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-")
+		len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-") ||
+		strings.HasPrefix(g.ZoneDistribution, "reservations-")
 }
 
 // hasOwnCapacity reports whether a shortage of other groups says nothing about this one, and its own nothing about them: instances run in reserved

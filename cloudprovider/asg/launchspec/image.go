@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -115,7 +117,23 @@ func imageFrom(in ec2types.Image) *Image {
 			i.BlockDevices = addDevice(i.BlockDevices, b.DeviceName, b.Ebs.VolumeSize)
 		}
 	}
+	if lists := in.InstanceTypeSpecification; lists != nil {
+		i.Supported, i.Unsupported = namesOf(lists.SupportedInstanceTypes), namesOf(lists.UnsupportedInstanceTypes)
+	}
 	return i
+}
+
+func namesOf(types []ec2types.InstanceTypeItem) (names []string) {
+	for _, t := range types {
+		names = append(names, aws.ToString(t.InstanceType))
+	}
+	return names
+}
+
+// Allows reports whether EC2 starts the image on the instance type (EC2 User Guide, "AMI allowed instance types", read 2026-11).
+func (i *Image) Allows(instanceType string) bool {
+	match := func(pattern string) bool { matches, _ := path.Match(pattern, instanceType); return matches }
+	return (len(i.Supported) == 0 || slices.ContainsFunc(i.Supported, match)) && !slices.ContainsFunc(i.Unsupported, match)
 }
 
 // imageUsers returns the images that the read launch sources of g and its overrides name, with the launch template that names each. A launch

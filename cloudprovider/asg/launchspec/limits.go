@@ -16,7 +16,8 @@ const (
 	optionalTimeout = 5 * time.Second
 )
 
-// How long an answer stays fresh. Numbered template versions, launch configurations and images never change.
+// How long an answer stays fresh. Numbered template versions, launch configurations and images never change, but for an
+// image's lists of instance types, which are read again once launches fail.
 const (
 	nodegroupTTL        = 10 * time.Minute // users edit labels and taints by hand
 	requirementsTTL     = time.Hour        // AWS adds instance types rarely

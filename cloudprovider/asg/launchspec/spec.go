@@ -133,4 +133,6 @@ type Image struct {
 	Licence      string // for which AWS charges beside the instance, in EC2's words, such as "Windows with SQL Server Web"
 	RootDevice   string // the device name of its root volume
 	BlockDevices []BlockDevice
+	// Supported, unless it is empty, and Unsupported are patterns of the instance types that EC2 starts the image on, with * for any letters.
+	Supported, Unsupported []string
 }

@@ -142,11 +142,15 @@ func (c *Consumer) persist(ctx context.Context, call string, most time.Duration,
 			return ctx.Err()
 		}
 		c.Failed(call)
-		if reason := awsclient.Reason(err); reason != said {
+		remedy := "check --asg-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and " +
+			"sqs:ChangeMessageVisibility"
+		if strings.HasPrefix(strings.ToUpper(awsclient.Code(err)), "KMS") { // KmsAccessDenied, or KMS.AccessDeniedException
+			remedy = "allow the autoscaler kms:Decrypt on the queue's key, and check that the key is enabled"
+		}
+		if reason := awsclient.Reason(err); reason+remedy != said {
 			klog.FromContext(ctx).Error(err, "Could not read the interruption queue, trying again", "queue", c.Queue, "call", call,
-				"reason", reason, "in", pause,
-				"remedy", "check --asg-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility")
-			said = reason
+				"reason", reason, "in", pause, "remedy", remedy)
+			said = reason + remedy
 		}
 		if err := awsclient.Pause(ctx, c.Clock, pause); err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -296,6 +297,50 @@ func TestQueueIsReadSoonAfterAnOutage(t *testing.T) {
 			"received %t, handled %v after the outage of three minutes, asked %d times meanwhile", api.given, late, failed)
 		assert.Equal(t, 1, strings.Count(log.String(), "Could not read the interruption queue"), "lines of the log, want one for one reason")
 	})
+}
+
+// SQS reads the key of an encrypted queue in the name of its reader. SQS's own error has a code of either form.
+func TestDeniedKeyOfTheQueueIsTheOneToAllow(t *testing.T) {
+	for _, tt := range []struct {
+		codes []string
+		key   bool // the remedy of the last code is about the key
+	}{
+		{[]string{"AccessDenied"}, false},
+		{[]string{"KMS.AccessDeniedException"}, true},
+		{[]string{"KmsAccessDenied"}, true},
+		{[]string{"KmsDisabled"}, true},
+		{[]string{"AccessDenied", "KmsAccessDenied"}, true}, // once the policy allows sqs:ReceiveMessage
+	} {
+		t.Run(strings.Join(tt.codes, ", then "), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))))
+				defer cancel()
+				consumer := queue.New(queue.Config{API: &refusing{codes: tt.codes, end: cancel}, Queue: name, Clock: clock.RealClock{}, Failed: func(string) {}})
+				require.NoError(t, consumer.Run(ctx))
+				lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+				last := lines[len(lines)-1]
+				assert.Truef(t, strings.Contains(last, "kms:Decrypt") == tt.key && strings.Contains(last, "sqs:ReceiveMessage") != tt.key, "after %q: %s", tt.codes, last)
+			})
+		})
+	}
+}
+
+// refusing is SQS that refuses with one code after the other, and ends its reader then.
+type refusing struct {
+	away
+	codes []string
+	end   func()
+}
+
+func (r *refusing) ReceiveMessage(ctx context.Context, in *sqs.ReceiveMessageInput, o ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
+	if len(r.codes) == 0 {
+		r.end()
+		return nil, ctx.Err()
+	}
+	code := r.codes[0]
+	r.codes = r.codes[1:]
+	return nil, &smithy.GenericAPIError{Code: code, Message: "no"}
 }
 
 // hasty is SQS that has no message, and says so at once. It ends the reader that asks it too often.

@@ -201,6 +201,9 @@ func TestTemplateOmitsTypesOfOtherArchitecture(t *testing.T) {
 		{name: "an image for each", image: x86, own: arm, types: 2, problem: "expected one architecture"},
 		{name: "an image for each, the other's not read", image: x86, own: &launchspec.Image{ID: "ami-2"}, types: 2, problem: "expected one architecture"},
 		{name: "image not read", types: 2, problem: "allow ec2:DescribeImages"},
+		{name: "a type that the image forbids", image: &launchspec.Image{ID: "ami-1", Unsupported: []string{"m6g.*"}}, types: 1,
+			problem: `"m6g.large" ignored: expected types that the image's InstanceTypeSpecification allows, or an override`},
+		{name: "an image that allows others alone", image: &launchspec.Image{ID: "ami-1", Supported: []string{"m5.*", "t3.*"}}, types: 1, problem: "m6g.large\" ignored"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()

@@ -69,7 +69,7 @@ func (s Seen) Build(before *Template, g *group.Group, region string, catalogue *
 			if facts, ok := facts(lt.Name); ok {
 				image := cmp.Or(lt.Image, l.Image, &launchspec.Image{})
 				in.Members = append(in.Members, nodetemplate.Member{Type: facts, ImageArchitecture: architectures[image.Architecture],
-					LabelsGPUs: labelsGPUs.MatchString(image.Name)})
+					ImageForbids: !image.Allows(lt.Name), LabelsGPUs: labelsGPUs.MatchString(image.Name)})
 			} else {
 				in.UnknownTypes = append(in.UnknownTypes, lt.Name)
 			}

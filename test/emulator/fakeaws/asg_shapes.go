@@ -24,6 +24,7 @@ type (
 		NewInstancesProtectedFromScaleIn bool
 		CapacityRebalance                *bool
 		ImpairmentPolicy                 *xmlImpairmentPolicy `xml:"AvailabilityZoneImpairmentPolicy"`
+		ZoneDistribution                 string               `xml:"AvailabilityZoneDistribution>CapacityDistributionStrategy"`
 		CapacityReservations             *xmlReservations     `xml:"CapacityReservationSpecification"`
 		MaintenancePolicy                *xmlMaintenance      `xml:"InstanceMaintenancePolicy"`
 		MaxInstanceLifetime              int                  `xml:",omitempty"`
@@ -110,7 +111,7 @@ func (a *account) shape(g *group) xmlGroup {
 		AutoScalingGroupName: g.Name, AutoScalingGroupARN: g.arn, LaunchConfigurationName: g.LaunchConfiguration,
 		MinSize: g.Min, MaxSize: g.Max, DesiredCapacity: g.Desired + g.failing, DesiredCapacityType: g.DesiredCapacityType,
 		Operator: g.Operator, CreatedTime: timestamp(g.created), NewInstancesProtectedFromScaleIn: g.ProtectNewInstances,
-		AvailabilityZones: members[string]{g.Zones},
+		AvailabilityZones: members[string]{g.Zones}, ZoneDistribution: first(g.ZoneDistribution, "balanced-best-effort"),
 	}
 	for n, zone := range g.Zones {
 		if n > 0 {

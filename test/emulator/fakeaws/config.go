@@ -152,10 +152,11 @@ type AutoScalingGroup struct {
 
 	DesiredCapacityType string   `json:"desiredCapacityType,omitempty"` // units (default), vcpu or memory-mib
 	CapacityRebalance   bool     `json:"capacityRebalance,omitempty"`
-	ZonalShift          bool     `json:"zonalShift,omitempty"`     // its impairment policy enables zonal shift
-	ShiftedZones        []string `json:"shiftedZones,omitempty"`   // that its owner shifts it away from
-	AutoshiftZones      []string `json:"autoshiftZones,omitempty"` // that AWS shifts it away from
-	Operator            string   `json:"operator,omitempty"`       // the only service that may change it
+	ZonalShift          bool     `json:"zonalShift,omitempty"`                   // its impairment policy enables zonal shift
+	ShiftedZones        []string `json:"shiftedZones,omitempty"`                 // that its owner shifts it away from
+	AutoshiftZones      []string `json:"autoshiftZones,omitempty"`               // that AWS shifts it away from
+	ZoneDistribution    string   `json:"availabilityZoneDistribution,omitempty"` // balanced-best-effort, reported only
+	Operator            string   `json:"operator,omitempty"`                     // the only service that may change it
 	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`
 	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"`
 
@@ -302,9 +303,11 @@ type Image struct {
 	ID           string            `json:"id"`
 	Name         string            `json:"name,omitempty"`
 	Description  string            `json:"description,omitempty"`
-	Architecture string            `json:"architecture,omitempty"` // x86_64
-	Platform     string            `json:"platform,omitempty"`     // windows, or none
-	RootDevice   string            `json:"rootDevice,omitempty"`   // /dev/xvda
+	Architecture string            `json:"architecture,omitempty"`             // x86_64
+	Platform     string            `json:"platform,omitempty"`                 // windows, or none
+	RootDevice   string            `json:"rootDevice,omitempty"`               // /dev/xvda
+	Supported    []string          `json:"supportedInstanceTypes,omitempty"`   // with *, reported only
+	Unsupported  []string          `json:"unsupportedInstanceTypes,omitempty"` // with *, reported only
 	BlockDevices []BlockDevice     `json:"blockDevices,omitempty"`
 	Tags         map[string]string `json:"tags,omitempty"`
 }

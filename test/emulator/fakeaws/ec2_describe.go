@@ -20,6 +20,12 @@ type (
 		BlockDevices   *items[ec2Device] `xml:"blockDeviceMapping"`
 		Virtualization string            `xml:"virtualizationType"`
 		Tags           items[ec2Tag]     `xml:"tagSet"`
+
+		Supported   *items[ec2TypeItem] `xml:"instanceTypeSpecification>supportedInstanceTypeSet"`
+		Unsupported *items[ec2TypeItem] `xml:"instanceTypeSpecification>unsupportedInstanceTypeSet"`
+	}
+	ec2TypeItem struct {
+		InstanceType string `xml:"instanceType"`
 	}
 	ec2Images struct {
 		ec2Header
@@ -102,8 +108,19 @@ func imageShape(img Image) ec2Image {
 	return ec2Image{
 		ImageID: img.ID, Name: first(img.Name, img.ID), Description: img.Description, Architecture: first(img.Architecture, "x86_64"),
 		Platform: img.Platform, RootDeviceName: first(img.RootDevice, "/dev/xvda"), BlockDevices: ec2Devices(img.BlockDevices),
-		Virtualization: "hvm", Tags: ec2Tags(img.Tags),
+		Virtualization: "hvm", Tags: ec2Tags(img.Tags), Supported: ec2TypeItems(img.Supported), Unsupported: ec2TypeItems(img.Unsupported),
 	}
+}
+
+func ec2TypeItems(names []string) *items[ec2TypeItem] {
+	if len(names) == 0 {
+		return nil
+	}
+	var out items[ec2TypeItem]
+	for _, name := range names {
+		out.Item = append(out.Item, ec2TypeItem{name})
+	}
+	return &out
 }
 
 func (a *account) describeInstances(r *request) (any, error) {
