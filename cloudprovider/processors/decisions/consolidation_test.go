@@ -754,6 +754,26 @@ func TestNoNodeComesForAPlanWithANodeThatIsToRotate(t *testing.T) {
 	w.stays("0 big, 3 small", 10)
 }
 
+// Three nodes wait for the one that their plan has launched when all of them become due for rotation, one at a time.
+func TestNodesOfAPlanThatAreToRotateBeginAnew(t *testing.T) {
+	w, due := newHeldWorld(t, "1500m", onSpot)
+	w.machine.Windows, w.machine.Budgets = nil, parseBudgets(t, "100% rotation:1")
+	w.untilSizes("1 big, 3 small")
+	for _, n := range w.ready("small") {
+		due[n.Name] = true
+	}
+	w.stays("1 big, 3 small", 20)
+	under := 0
+	for _, n := range w.record.Report().Nodes {
+		if n.Move != nil && n.Move.Retry.IsZero() && n.Move.Hold != string(move.HeldBudget) {
+			assert.Equalf(t, move.Rotation, n.Move.Reason, "node %s: %+v", n.Name, n.Move)
+			under++
+		}
+	}
+	assert.Equal(t, 1, under, "nodes under way")
+	assert.Nil(t, w.consolidation.Reason.Plan)
+}
+
 // A disruption budget is used up once the plan is adopted. The move makes room for others after two minutes.
 func TestConsolidationThatABudgetKeepsMakesRoom(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")

@@ -277,7 +277,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 				m.Metrics.Ended(s.Reason, move.Cancelled)
 			}
 		} else if m.states[c.Node.Name].Step != c.State.Step {
-			did := map[move.Step]string{move.Rebooting: "A node is to be rebooted", move.Rebooted: "The try to reboot a node is over"}[c.State.Step]
+			did := map[move.Step]string{move.Rebooting: "A node is to be rebooted", move.Rebooted: "The try to reboot a node is over",
+				move.Waiting: "A node is held and is not replaced for now"}[c.State.Step]
 			klog.V(0).InfoS(cmp.Or(did, "A node is to be replaced"), "node", c.Node.Name, "reason", c.State.Reason, "cause", c.State.Cause)
 		}
 		m.set(c.Node.Name, c.State)
