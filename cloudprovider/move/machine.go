@@ -87,13 +87,15 @@ type round struct {
 	decision   Decision
 }
 
-// candidate is a node that is due and does not move.
+// candidate is a node that is due and does not move, or moves for something else.
 type candidate struct {
 	Node
 	Why
-	state  State // its earlier tries
+	state  State // its earlier tries, or that move
 	reason string
 }
+
+func (c candidate) moves() bool { return c.state.Step == Placing }
 
 // Decide decides once. Its cost grows with the nodes, and with their pods only where nodes are due.
 func (m *Machine) Decide(c Cluster, now time.Time) Decision {
@@ -124,24 +126,33 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		r.conforms(n)
 	}
 	slices.SortFunc(waiting, func(a, b candidate) int {
-		return cmp.Or(slices.Index(reasons, a.reason)-slices.Index(reasons, b.reason), truth(b.IgnoresWishes)-truth(a.IgnoresWishes), a.state.Began.Compare(b.state.Began), // the last try is longest ago, or was none
+		return cmp.Or(truth(b.moves())-truth(a.moves()), slices.Index(reasons, a.reason)-slices.Index(reasons, b.reason),
+			truth(b.IgnoresWishes)-truth(a.IgnoresWishes), a.state.Began.Compare(b.state.Began), // the last try is longest ago, or was none
 			a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 	})
 	for _, due := range waiting {
-		if hold, message := r.held(due); hold != "" {
-			r.hold(due.Node, due.Why, due.reason, hold, message)
-			continue
-		}
+		hold, message := r.held(due)
 		s := due.state
-		s.Why, s.Reason, s.Step, s.Began, s.Retry = due.Why, due.reason, Placing, now, time.Time{}
-		if due.Reboot {
-			s.Step, s.Boot = Rebooting, due.Status.NodeInfo.BootID
-		}
-		if s.Since.IsZero() {
-			s.Since = now
+		s.Why, s.Reason = due.Why, due.reason
+		if hold != "" {
+			r.hold(due.Node, due.Why, due.reason, hold, message)
+			if !due.moves() {
+				continue
+			}
+			s = s.Held(now)
+		} else if !due.moves() {
+			s.Step, s.Began, s.Retry = Placing, now, time.Time{}
+			if due.Reboot {
+				s.Step, s.Boot = Rebooting, due.Status.NodeInfo.BootID
+			}
+			if s.Since.IsZero() {
+				s.Since = now
+			}
 		}
 		r.decision.Changes = append(r.decision.Changes, Change{due.Node, &s})
-		r.moves(due.Node, s)
+		if hold == "" {
+			r.moves(due.Node, s)
+		}
 	}
 	return r.decision
 }
@@ -165,7 +176,8 @@ func (m *Machine) due(n Node, now time.Time) (first Why, name string) {
 	return first, name
 }
 
-// look sorts a node: it conforms, it moves, it has waited for its next try, or it waits for its first. Its reason has been gone since undue.
+// look sorts a node: it conforms, it moves, it is to move for something else, it has waited for its next try, or it waits for its first. Its
+// reason has been gone since undue.
 func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	why, name := r.due(n, r.now)
 	s, begun := StateOf(n.Node)
@@ -192,7 +204,9 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	if s.Since.IsZero() && begun { // somebody has spoilt it
 		s.Since = r.now
 	}
-	if begun && (s.Reason != name || s.Target != why.Target) { // other tries count no more
+	other := s.Reason != name
+	anew := begun && (other || s.Target != why.Target)
+	if anew { // other tries count no more
 		s.Failures, s.Retry = 0, time.Time{}
 	}
 	if why.Ends && !s.Ends { // AWS does not wait for its next try
@@ -202,6 +216,10 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	r.failures[target{n.Group.Name, name, why.Target}] += s.Failures
 	if !begun || s.Step != Placing {
 		return candidate{n, why, s, name}, !r.now.Before(s.Retry)
+	}
+	// The node that was launched for an earlier target takes the pods, and is of no use otherwise. Deployments would be restarted again.
+	if anew && (other || s.Launches == 0) && name != Repair && !why.Ends && !n.Leaving && s.Restarted.IsZero() {
+		return candidate{n, why, s, name}, true
 	}
 	before := s
 	s.Why, s.Reason = why, name

@@ -136,6 +136,13 @@ func TestWhichNodesMove(t *testing.T) {
 			return []*corev1.Pod{p}
 		}
 	}
+	consolidated := func(f *fleet, labels map[string]string, names ...string) { // adds nodes, each with a workload of its own
+		for _, name := range names {
+			s := rotation
+			s.Reason = move.Consolidation
+			state(f.node(name, labels, "web-"+name), s)
+		}
+	}
 	waitsFor := func(reason string) corev1.ContainerState {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}
 	}
@@ -403,6 +410,58 @@ func TestWhichNodesMove(t *testing.T) {
 			s := move.State{Reason: move.Rotation, Why: move.Why{Target: "v1"}, Since: noon, Failures: 3, Step: move.Waiting}
 			state(f.node("a-1", changed), s)
 		}, want: "a-1 placing"},
+		{name: "nodes of a consolidation are to rotate to what is not proven", fleet: func(f *fleet) {
+			consolidated(f, changed, "a-1", "a-2", "a-3")
+			big(f, "a")
+		}, want: "a-1 placing, a-2 waiting, a-3 waiting, a-2 held: first-move, a-3 held: first-move"},
+		{name: "nodes of a consolidation are to rotate one at a time", budgets: []string{"100%", "rotation:1"}, fleet: func(f *fleet) {
+			f.node("a-0", old)
+			consolidated(f, old, "a-1", "a-2")
+			big(f, "a")
+		}, want: "a-1 placing, a-2 waiting, a-0 held: budget, a-2 held: budget"},
+		{name: "a node of a consolidation is to rotate beside one that does", budgets: []string{"100%", "rotation:1"}, fleet: func(f *fleet) {
+			consolidated(f, old, "a-1")
+			state(f.node("a-2", old), rotation)
+			big(f, "a")
+		}, want: "a-1 waiting, a-1 held: budget"},
+		{name: "a node of a consolidation is to rotate with a workload that moves", fleet: func(f *fleet) {
+			consolidated(f, old, "a-1")
+			state(f.node("b-1", old, "web-a-1"), rotation)
+		}, want: "a-1 waiting, a-1 held: workload"},
+		{name: "a node of a consolidation is drained, and is to rotate", budgets: []string{"0"}, fleet: func(f *fleet) {
+			consolidated(f, old, "a-1")
+			f.nodes[0].Leaving = true
+		}, want: "a-1 placing"},
+		{name: "a node of a consolidation does not work", budgets: []string{"100%", "repair:1"}, fleet: func(f *fleet) {
+			consolidated(f, broken, "a-1", "a-2")
+			big(f, "a")
+		}, want: "a-1 placing, a-2 placing"},
+		{name: "AWS ends nodes of a consolidation", budgets: []string{"100%", "rotation:1"}, fleet: func(f *fleet) {
+			consolidated(f, ends, "a-1", "a-2")
+			big(f, "a")
+		}, want: "a-1 placing, a-2 placing"},
+		{name: "the launch template changes again", fleet: func(f *fleet) {
+			for _, n := range []string{"a-1", "a-2"} {
+				s := rotation
+				s.Target = "v1"
+				state(f.node(n, changed), s)
+			}
+			big(f, "a")
+		}, want: "a-1 placing, a-2 waiting, a-2 held: first-move"},
+		{name: "the launch template changes again, and nodes have been launched", fleet: func(f *fleet) {
+			for _, n := range []string{"a-1", "a-2"} {
+				s := rotation
+				s.Target, s.Launches = "v1", 1
+				state(f.node(n, changed), s)
+			}
+			big(f, "a")
+		}, want: "a-1 placing, a-2 placing"},
+		{name: "a node is to rotate whose Deployments a consolidation has restarted", fleet: func(f *fleet) {
+			s := rotation
+			s.Reason, s.Restarted = move.Consolidation, noon
+			state(f.node("a-1", old, "web"), s)
+			unsettled(f, "b-1")
+		}, want: "a-1 placing"},
 		{name: "an annotation that somebody has spoilt", fleet: func(f *fleet) { metav1.SetMetaDataAnnotation(&f.node("a-1", old).ObjectMeta, move.Annotation, "{") }, want: "a-1 placing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -561,6 +620,30 @@ func TestRebootIsTakenBackOnceItsWindowHasClosed(t *testing.T) {
 	assert.Equal(t, "a-1 waiting, a-1 held: window", result(f.decide(m, noon.Add(5*time.Minute))))
 	f.nodes[0].Leaving = true // EC2 has been asked
 	assert.Empty(t, result(f.decide(m, noon.Add(5*time.Minute))))
+}
+
+// Of three nodes of a consolidation that are to rotate, the first one goes on with the node that was launched for it.
+func TestMoveForAnotherReasonGoesOnOrBeginsAnew(t *testing.T) {
+	f, m := newFleet(t), machine(t, "100%", "rotation:1")
+	began := move.State{Why: move.Why{Cause: "it is dear", Into: "b"}, Reason: move.Consolidation, Step: move.Placing, Since: noon, Began: noon, Launches: 1,
+		Replacement: "b", Failures: 1}
+	for _, name := range []string{"a-1", "a-2"} {
+		state(f.node(name, map[string]string{move.Rotation: "v2"}), began)
+	}
+	f.groups["a"].Tags = map[string]string{move.TagBudget: "100%"}
+	now := noon.Add(time.Minute)
+	d := f.decide(m, now)
+	require.Equal(t, "a-1 placing, a-2 waiting, a-2 held: budget", result(d))
+	goesOn := began
+	goesOn.Why, goesOn.Reason, goesOn.Failures = move.Why{Cause: "it is old", Target: "v2"}, move.Rotation, 0
+	assert.Equal(t, goesOn, *d.Changes[0].State)
+	waits := move.State{Why: goesOn.Why, Reason: move.Rotation, Step: move.Waiting, Since: noon, Began: now, Retry: now.Add(5 * time.Minute)}
+	assert.Equal(t, waits, *d.Changes[1].State)
+	for _, c := range d.Changes {
+		state(c.Node.Node, *c.State)
+	}
+	assert.Empty(t, result(f.decide(m, now.Add(time.Minute))))
+	assert.Equal(t, "a-2 held: budget", result(f.decide(m, now.Add(5*time.Minute))))
 }
 
 // A pod's wish counts until the move has waited for long enough, and the annotation says so.

@@ -33,7 +33,14 @@ import (
 // newDearWorld has groups of large and of small nodes. Each node has a Ready pod of its own Deployment.
 func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big *fakeaws.AutoScalingGroup)) *world {
 	t.Helper()
-	return newDearWorldOf(t, options(), big, small, cpu, changes...)
+	return newDearWorldOf(t, dearOptions(), big, small, cpu, changes...)
+}
+
+// dearOptions let pods and nodes that are a minute old move.
+func dearOptions() config.AutoscalingOptions {
+	o := options()
+	o.NodeGroupDefaults.ScaleDownUnneededTime = time.Minute
+	return o
 }
 
 func newDearWorldOf(t *testing.T, o config.AutoscalingOptions, big, small int, cpu string, changes ...func(big *fakeaws.AutoScalingGroup)) *world {
@@ -561,7 +568,7 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 
 // A limit of the cluster lets no cheap node come, which no plan knows before. The plan for the other node would be of no more use.
 func TestGroupThatMayLaunchNoNodeIsOfNoFurtherPlan(t *testing.T) {
-	o := options()
+	o := dearOptions()
 	o.MaxCoresTotal = 5 // each node has 2
 	w := newDearWorldOf(t, o, 2, 0, "1500m")
 	w.untilAdopted()
@@ -573,7 +580,7 @@ func TestGroupThatMayLaunchNoNodeIsOfNoFurtherPlan(t *testing.T) {
 
 // Without the dear node the cluster would have too few cores, which no plan knows before. Another new node would be of no more use.
 func TestGroupWhoseNodeCameInVainIsOfNoFurtherPlan(t *testing.T) {
-	o := options()
+	o := dearOptions()
 	o.MinCoresTotal = 5 // each node has 2
 	w := newDearWorldOf(t, o, 2, 0, "1500m")
 	w.untilSizes("2 big, 1 small")
@@ -599,7 +606,7 @@ func TestGroupThatNobodyAskedForANodeStaysOfUse(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := options()
+			o := dearOptions()
 			o.MaxNodesTotal = tt.most
 			w := newDearWorldOf(t, o, 2, 0, "1500m")
 			w.untilAdopted()
@@ -695,6 +702,30 @@ func TestDearestNodeStaysThatMayNotGo(t *testing.T) {
 	}
 }
 
+// The tag of one group replaces the flag there, as in the core.
+func TestTimeOfItsGroupSettlesANode(t *testing.T) {
+	for _, tt := range []struct {
+		tag       string // of the dear group
+		flag, old time.Duration
+	}{
+		{tag: "24h", flag: time.Minute, old: 24 * time.Hour},
+		{tag: "1m", flag: 1000 * time.Hour},
+	} {
+		t.Run(tt.tag, func(t *testing.T) {
+			o := options()
+			o.NodeGroupDefaults.ScaleDownUnneededTime = tt.flag
+			w := newDearWorldOf(t, o, 1, 2, "900m", func(big *fakeaws.AutoScalingGroup) {
+				big.Tags[awsworld.Template+"autoscaling-options/scaledownunneededtime"] = tt.tag
+			})
+			if tt.old > 0 {
+				w.stays("1 big, 2 small", 20)
+				w.clock.Step(tt.old)
+			}
+			w.untilSizes("0 big, 2 small")
+		})
+	}
+}
+
 // Somebody protects one of two instances. A group that protects all new ones, so that AWS ends none by its own choice, keeps none by that.
 func TestProtectedInstanceStays(t *testing.T) {
 	w := newDearWorld(t, 2, 0, "1500m")
@@ -752,6 +783,26 @@ func TestNoNodeComesForAPlanWithANodeThatIsToRotate(t *testing.T) {
 	w.untilAdopted()
 	due["small-2"] = true
 	w.stays("0 big, 3 small", 10)
+}
+
+// Three nodes wait for the one that their plan has launched when all of them become due for rotation, one at a time.
+func TestNodesOfAPlanThatAreToRotateBeginAnew(t *testing.T) {
+	w, due := newHeldWorld(t, "1500m", onSpot)
+	w.machine.Windows, w.machine.Budgets = nil, parseBudgets(t, "100% rotation:1")
+	w.untilSizes("1 big, 3 small")
+	for _, n := range w.ready("small") {
+		due[n.Name] = true
+	}
+	w.stays("1 big, 3 small", 20)
+	under := 0
+	for _, n := range w.record.Report().Nodes {
+		if n.Move != nil && n.Move.Retry.IsZero() && n.Move.Hold != string(move.HeldBudget) {
+			assert.Equalf(t, move.Rotation, n.Move.Reason, "node %s: %+v", n.Name, n.Move)
+			under++
+		}
+	}
+	assert.Equal(t, 1, under, "nodes under way")
+	assert.Nil(t, w.consolidation.Reason.Plan)
 }
 
 // A disruption budget is used up once the plan is adopted. The move makes room for others after two minutes.

@@ -209,7 +209,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		after = append(after, moves)
 		for _, reason := range w.machine.Reasons {
 			if consolidate, ok := reason.(*move.Consolidate); ok {
-				w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Settled: time.Minute, Provider: w.Provider,
+				w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Provider: w.Provider,
 					Launchable: launchable, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
 				moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 			}

@@ -52,7 +52,6 @@ const (
 type Consolidation struct {
 	Reason   *move.Consolidate
 	Horizon  time.Duration
-	Settled  time.Duration // how long pods and nodes must have been there
 	Provider *aws.Provider
 	// KeepSpread has the spread that pods only prefer count as if it were required.
 	KeepSpread bool
@@ -103,10 +102,15 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	}
 	mayGo := func(name string) bool {
 		n, known := byName[name]
-		return known && n.Instance.Lifecycle == "InService" && (!n.Instance.Protected || n.Group.ProtectsNewInstances) &&
+		if !known {
+			return false
+		}
+		ng := c.Provider.NodeGroupOf(n.Node)
+		return ng != nil && n.Instance.Lifecycle == "InService" && (!n.Instance.Protected || n.Group.ProtectsNewInstances) &&
 			n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
 			!n.Group.Reserved() && // a node that may be paid in any case is left alone
-			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now) &&
+			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) &&
+			c.Reason.MayGo(n, ng.Options(ctx.NodeGroupDefaults).ScaleDownUnneededTime, now) &&
 			move.GroupBudgets(n.Group).Left(move.Consolidation, 1, nil) > 0
 	}
 	if adopted != nil && !c.pays(ctx, adopted, byName) {

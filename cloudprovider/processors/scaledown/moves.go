@@ -34,7 +34,7 @@ const (
 	mostLaunches = 2
 	// A try is postponed once something has kept the node for blockedFor, or at the latest after longestTry, so that its budget serves others.
 	blockedFor, longestTry = 2 * time.Minute, 20 * time.Minute
-	// slowDrain is how long drains of a node may end without a failure because some of its pods went.
+	// slowDrain is how long drains of a node may end without a failure because some of its pods went, or have been evicted for a repair.
 	slowDrain = time.Hour
 	// unwritten is after how long a state that the cache does not show counts as lost.
 	unwritten = 60 * time.Second
@@ -277,7 +277,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 				m.Metrics.Ended(s.Reason, move.Cancelled)
 			}
 		} else if m.states[c.Node.Name].Step != c.State.Step {
-			did := map[move.Step]string{move.Rebooting: "A node is to be rebooted", move.Rebooted: "The try to reboot a node is over"}[c.State.Step]
+			did := map[move.Step]string{move.Rebooting: "A node is to be rebooted", move.Rebooted: "The try to reboot a node is over",
+				move.Waiting: "A node is held and is not replaced for now"}[c.State.Step]
 			klog.V(0).InfoS(cmp.Or(did, "A node is to be replaced"), "node", c.Node.Name, "reason", c.State.Reason, "cause", c.State.Cause)
 		}
 		m.set(c.Node.Name, c.State)
@@ -527,12 +528,15 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 	reason, began := m.draining[node]
 	delete(m.draining, node)
 	evictions := slices.Collect(maps.Values(result.PodEvictionResults))
-	switch s, moves := m.states[node]; {
+	s, moves := m.states[node]
+	helped := func(e scaledownstatus.PodEvictionResult) bool { // a sick node may end no pod, and the next drain waits for none that is overdue
+		return e.WasEvictionSuccessful() || s.Reason == move.Repair && e.TimedOut && e.Err == nil
+	}
+	switch {
 	case !began:
 	case result.ResultType == scaledownstatus.NodeDeleteOk:
 		m.ended(node, reason)
-	case moves && s.Reason != move.Consolidation && slices.ContainsFunc(evictions, scaledownstatus.PodEvictionResult.WasEvictionSuccessful) &&
-		!m.lasts(m.slow, node, slowDrain):
+	case moves && s.Reason != move.Consolidation && slices.ContainsFunc(evictions, helped) && !m.lasts(m.slow, node, slowDrain):
 		m.rest(node)
 	case moves && m.nodes[node] != nil && m.Provider.Keeps(m.nodes[node]): // since its drain began, so its instance was not terminated
 		m.rest(node)

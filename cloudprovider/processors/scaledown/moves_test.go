@@ -79,6 +79,7 @@ func TestPodsThatNoGroupHelpsTakeAnUnusedTurnOfAConsolidation(t *testing.T) {
 func TestDrainThatRanOutOfTimeIsAFailureIfNoPodWent(t *testing.T) {
 	stays := scaledownstatus.PodEvictionResult{TimedOut: true, Err: errors.New("budget")}
 	some := map[string]scaledownstatus.PodEvictionResult{"a": stays, "b": {}}
+	unended := map[string]scaledownstatus.PodEvictionResult{"a": {TimedOut: true}, "b": {TimedOut: true}}
 	for _, tt := range []struct {
 		name   string
 		reason string
@@ -93,6 +94,11 @@ func TestDrainThatRanOutOfTimeIsAFailureIfNoPodWent(t *testing.T) {
 		{"none has gone", move.Rotation, map[string]scaledownstatus.PodEvictionResult{"a": stays}, 0, 1},
 		{"one has been evicted and stays", move.Rotation, map[string]scaledownstatus.PodEvictionResult{"a": {TimedOut: true}}, 0, 1},
 		{"the instance stays", move.Rotation, nil, 0, 1},
+		{"the node to repair ends none", move.Repair, unended, 0, 0},
+		{"the node to repair ends none, and others are evicted after them", move.Repair,
+			map[string]scaledownstatus.PodEvictionResult{"a": {TimedOut: true}, "b": {Err: errors.New("not attempted")}}, 0, 0},
+		{"the node to repair has ended none for an hour", move.Repair, unended, time.Hour, 1},
+		{"a budget keeps the node to repair", move.Repair, map[string]scaledownstatus.PodEvictionResult{"a": stays}, 0, 1},
 	} {
 		clock := clocktesting.NewFakePassiveClock(start)
 		m := NewMoves(Moves{Clock: clock, Metrics: move.NewMetrics(prometheus.NewRegistry()),

@@ -42,8 +42,8 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	}
 	var consolidation *scaledown.Consolidation
 	if flags.Consolidate != options.ConsolidateOff {
-		consolidation = &scaledown.Consolidation{Reason: &move.Consolidate{On: flags.Consolidate == options.ConsolidateOn}, Horizon: flags.ConsolidateHorizon, KeepSpread: flags.ConsolidateSpread,
-			Settled: p.core.NodeGroupDefaults.ScaleDownUnneededTime, Provider: a.cloud.provider}
+		consolidation = &scaledown.Consolidation{Reason: &move.Consolidate{On: flags.Consolidate == options.ConsolidateOn},
+			Horizon: flags.ConsolidateHorizon, KeepSpread: flags.ConsolidateSpread, Provider: a.cloud.provider}
 		m.Reasons = append(m.Reasons, consolidation.Reason)
 	}
 	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: a.cloud.provider, Planned: a.plan.Has,
