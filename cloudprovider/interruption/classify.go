@@ -23,7 +23,7 @@ const (
 	deliveryTime = 48 * time.Hour
 	// mostRetention is the longest time for which SQS keeps a message (SQS developer guide, read 2026-11).
 	mostRetention = 14 * 24 * time.Hour
-	// A message waits for its work for patience before it returns to the queue. One of a lifecycle hook, which lasts two hours at most, waits
+	// A message waits for its work for patience before it returns to the queue. One of a lifecycle hook, which may last two days, waits
 	// for mostHidden, the longest time for which SQS hides a message.
 	patience, mostHidden = 10 * time.Minute, 12 * time.Hour
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.

@@ -19,6 +19,9 @@ const (
 	shutdownTime = 30 * time.Second
 	// hookTime is the least time for the drain of an instance that waits for us. Heartbeats extend a shorter timeout of its hook.
 	hookTime = 10 * time.Minute
+	// However many heartbeats it gets, an instance waits for a hook no longer than hookMost, or hookBeats times the hook's timeout
+	// (EC2 Auto Scaling API reference, LifecycleHook, GlobalTimeout, read 2026-11).
+	hookMost, hookBeats = 48 * time.Hour, 100
 	// plannedTime bounds a planned drain.
 	plannedTime = 15 * time.Minute
 	// A planned drain delays other planned drains of its group for turnTime: five minutes more than it mostly may take.
@@ -39,6 +42,8 @@ type reason struct {
 	ARN      string    `json:"arn,omitempty"` // of the scheduled change, or the name of the lifecycle hook
 	Said     time.Time `json:"said,omitzero"` // when AWS said so, by its clock, or when a hook's timeout was read, by ours
 	over     bool      // the change is done or called off
+	// Timeout is when the hook's own timeout ends. The deadline may be later, for the grace of evicted pods.
+	Timeout time.Time `json:"timeout,omitzero"`
 	// extended is the deadline of a drain that was taken up again after its deadline, otherwise zero. The deadline in the
 	// annotation stays, and by it the node is put back into use.
 	extended time.Time
@@ -111,6 +116,16 @@ func (r reason) drainBy() time.Time {
 		return r.Deadline
 	}
 	return r.extended
+}
+
+// forceBy returns when pods are deleted that disruption budgets still hold back: some seconds before the drain's deadline, or before its
+// hook's own timeout ends.
+func (r reason) forceBy() time.Time {
+	by := r.drainBy()
+	if r.extended.IsZero() && !r.Timeout.IsZero() && r.Timeout.Before(by) {
+		by = r.Timeout
+	}
+	return by.Add(-min(max(by.Sub(r.Began)/8, 2*time.Second), 10*time.Second))
 }
 
 // waitsForOthers reports whether the drain begins only once no other node of its group is drained. An instance that AWS ends

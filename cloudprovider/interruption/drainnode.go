@@ -318,8 +318,7 @@ func (h *Handler) plan(j *job) drain.Plan {
 	if h.takenBack(j) != "" {
 		p.Deadline = c.Began // no further pod is evicted
 	} else if c.endsAtDeadline() && h.AtDeadline == Force {
-		// Some seconds before the deadline, pods are deleted that disruption budgets still hold back.
-		p.Force = p.Deadline.Add(-min(max(p.Deadline.Sub(c.Began)/8, 2*time.Second), 10*time.Second))
+		p.Force = c.forceBy()
 	}
 	if h.drainedByCore(j) {
 		// The core may take minutes over each priority (--drain-priority-config). It evicts by name, also a pod that has come again on

@@ -10,11 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // hookPrefix begins the names of the lifecycle hooks that the autoscaler completes. All other hooks are for other tools. The
@@ -115,15 +118,17 @@ func isHeld(g *group.Group, i *group.Instance) bool {
 	return i.Lifecycle.Leaving() || i.Lifecycle.ReplacesRootVolume()
 }
 
-// lengthen gives the drain of a job for a hook the hook's own timeout, counted from its beginning, if that is longer. Until awaited ends
-// it asks again for a timeout that AWS could not state. Other messages share its calls, which therefore do not end with awaited.
+// lengthen gives the drain of a job for a hook the hook's own timeout, counted from its beginning, if that is longer, and evicted pods their
+// grace. Until awaited ends it asks again for a timeout that AWS could not state. Other messages share its calls, which therefore do not
+// end with awaited.
 func (h *Handler) lengthen(ctx, awaited context.Context, j *job, r reason, of hookOf) {
 	timeout := h.timeouts.Join(ctx, of, hookGather)
 	for timeout < 0 && awsclient.Pause(awaited, h.Clock, hookAgain) == nil {
 		timeout = h.timeouts.Join(ctx, of, hookGather)
 	}
-	c := j.current()
-	r.Deadline, r.Said = c.Began.Add(timeout), h.Clock.Now()
+	c, own := j.current(), max(timeout, hookTime)
+	grace := min(h.longestGrace(j.instance)+time.Minute, hookMost, hookBeats*timeout)
+	r.Timeout, r.Deadline, r.Said = c.Began.Add(own), c.Began.Add(max(own, grace)), h.Clock.Now()
 	if c.ARN != r.ARN || !r.Deadline.After(c.drainBy()) || !h.has(j.instance) {
 		return
 	}
@@ -133,6 +138,19 @@ func (h *Handler) lengthen(ctx, awaited context.Context, j *job, r reason, of ho
 			r.Deadline.UTC().Format(time.RFC3339))
 		h.cordon(ctx, j, node, annotation{Excluded: true})
 	}
+}
+
+// longestGrace returns the longest grace of the instance's pods that a drain moves.
+func (h *Handler) longestGrace(instance string) (longest time.Duration) {
+	for _, node := range h.names(h.nodes(instance)) {
+		for _, pod := range nodemeta.PodsOn(h.Pods.GetIndexer(), node) {
+			if drain.Moves(pod, h.Clock.Now()) {
+				grace := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
+				longest = max(longest, time.Duration(min(grace, int64(hookMost/time.Second)))*time.Second)
+			}
+		}
+	}
+	return longest
 }
 
 // heartbeatTimeout is the hook's own timeout, zero if it cannot be known, negative if AWS may state it later.

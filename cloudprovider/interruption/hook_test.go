@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -85,6 +86,48 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 				w.denied(action)
 				assert.Len(t, w.aws.Denials(), 1, "look-ups that were denied")
 			}
+		}))
+	}
+}
+
+// Heartbeats keep its instance. A pod that a budget holds gets no more time.
+func TestEvictedPodOutlastsTheTimeoutOfItsHook(t *testing.T) {
+	for _, tt := range []struct {
+		name                  string
+		timeout, grace, until time.Duration
+		again                 bool // another leader takes the drain over
+	}{
+		{name: "by its grace", timeout: 10 * time.Minute, grace: 30 * time.Minute, until: 31 * time.Minute},
+		{name: "under the next leader", again: true, timeout: 10 * time.Minute, grace: 30 * time.Minute, until: 31 * time.Minute},
+		{name: "as long as AWS waits", timeout: 30 * time.Second, grace: 2 * time.Hour, until: 50 * time.Minute},
+	} {
+		t.Run(tt.name, inBubble(within(tt.timeout, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
+			w.pods.Grace = nil
+			id := w.inService()[0]
+			w.create("slow", func(p *corev1.Pod) {
+				p.Spec.NodeName, p.Status.Phase = w.nodes()[id].Name, corev1.PodRunning
+				p.Spec.TerminationGracePeriodSeconds = ptr.To(int64(tt.grace.Seconds()))
+			})
+			stop, began := w.running(), time.Now()
+			require.NoError(t, w.aws.SetDesired("spot", 0))
+			time.Sleep(5 * time.Minute)
+			w.refused.Store(true)
+			w.run(id, "held")
+			if tt.again {
+				stop()
+				w.running()
+			}
+			var said struct{ Deadline time.Time }
+			require.NoError(t, json.Unmarshal([]byte(w.nodes()[id].Annotations[interruption.Taint]), &said))
+			assert.WithinDuration(t, began.Add(tt.until), said.Deadline, 2*time.Second, "the deadline on the node")
+			w.within(time.Hour, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
+			if took := time.Since(began); took < min(tt.grace, tt.until)-time.Second || took > tt.until+10*time.Second {
+				t.Errorf("the instance went after %v, want between the end of the pod's grace of %v and %v", took, tt.grace, tt.until)
+			}
+			calls := w.pods.Calls()
+			last := calls[len(calls)-1]
+			assert.Equal(t, "delete held", last.Verb+" "+last.Pod, "the last call")
+			assert.WithinDuration(t, began.Add(10*time.Minute), last.At, 15*time.Second, "the deletion against the budget")
 		}))
 	}
 }
