@@ -314,7 +314,7 @@ const (
 
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
-	p := drain.Plan{Deadline: c.drainBy()}
+	p := drain.Plan{Deadline: c.drainBy(), Latecomers: &j.latecomers}
 	if h.takenBack(j) != "" {
 		p.Deadline = c.Began // no further pod is evicted
 	} else if c.endsAtDeadline() && h.AtDeadline == Force {
@@ -325,6 +325,7 @@ func (h *Handler) plan(j *job) drain.Plan {
 		// another node, and takes one that is gone for evicted (evictPod, read 2026-11).
 		p.HandsOff = func(pod *corev1.Pod) bool { return !c.endsAtDeadline() || comesAgain(pod) }
 	}
+	j.latecomers.Cordoned = slices.ContainsFunc(h.nodes(j.instance), tainted)
 	return p
 }
 

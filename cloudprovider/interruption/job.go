@@ -10,10 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	scheduling "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
@@ -31,6 +34,7 @@ type job struct {
 	placed          atomic.Bool // by the core's last loop all pods of the nodes have a place on Ready nodes
 	short           atomic.Bool // a reason has said that the pool is short
 	abandoned       reason      // the one that was given up, before done is closed
+	latecomers      drain.Latecomers
 
 	mu     sync.Mutex
 	reason reason   // guarded by mu
@@ -38,7 +42,11 @@ type job struct {
 }
 
 func newJob(instance, group string, r reason) *job {
-	j := &job{instance: instance, group: group, reason: r, done: make(chan struct{}), decided: make(chan struct{})}
+	taint := corev1.Taint{Key: Taint, Value: string(r.Kind), Effect: corev1.TaintEffectNoSchedule}
+	j := &job{instance: instance, group: group, reason: r, done: make(chan struct{}), decided: make(chan struct{}),
+		latecomers: drain.Latecomers{Tolerates: func(pod *corev1.Pod) bool {
+			return scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, &taint, true)
+		}}}
 	j.decide = sync.OnceFunc(func() { close(j.decided) })
 	j.short.Store(r.poolIsShort())
 	return j

@@ -46,7 +46,59 @@ type Plan struct {
 	// From Force on, pods that are still held back are deleted. Zero means never.
 	Force time.Time
 	// HandsOff reports whether somebody else moves the pod, so that Drain does not evict it and only waits. Nil means of none.
-	HandsOff func(*corev1.Pod) bool
+	HandsOff   func(*corev1.Pod) bool
+	Latecomers *Latecomers // may be nil
+}
+
+// Latecomers are pods that come while their node is drained, although it is cordoned. Their next ones would come, too, without end. So a pod stays,
+// as one of a DaemonSet does, if others of its controller came before it and were moved: one if it tolerates the taint, and otherwise mostInTurn.
+// kube-scheduler or a volume may have bound some late. One drain after another may use it.
+type Latecomers struct {
+	Cordoned  bool // otherwise none stays
+	Tolerates func(*corev1.Pod) bool
+
+	first map[types.UID]bool // pods of the first look, and latecomers that were moved
+	turns map[types.UID]turn // by controller
+}
+
+// turn counts the latecomers of a controller that were moved, none created before the one before.
+type turn struct {
+	youngest time.Time // creation, by the API server's clock
+	moved    int
+}
+
+const mostInTurn = 10
+
+// see notes the pods of the first look.
+func (l *Latecomers) see(pods []*corev1.Pod) {
+	if l == nil || l.first != nil {
+		return
+	}
+	l.first, l.turns = map[types.UID]bool{}, map[types.UID]turn{}
+	for _, p := range pods {
+		l.first[p.UID] = true
+	}
+}
+
+// next reports whether the pod came late, after all that have been moved of its controller, and which have.
+func (l *Latecomers) next(pod *corev1.Pod) (controller types.UID, before turn, next bool) {
+	c := metav1.GetControllerOfNoCopy(pod)
+	if l == nil || c == nil || l.first[pod.UID] {
+		return "", turn{}, false
+	}
+	before = l.turns[c.UID]
+	return c.UID, before, !pod.CreationTimestamp.Time.Before(before.youngest) // the API server states whole seconds
+}
+
+func (l *Latecomers) moved(pod *corev1.Pod) {
+	if of, before, next := l.next(pod); next {
+		l.first[pod.UID], l.turns[of] = true, turn{pod.CreationTimestamp.Time, before.moved + 1}
+	}
+}
+
+func (l *Latecomers) stays(pod *corev1.Pod) bool {
+	_, before, next := l.next(pod)
+	return next && l.Cordoned && (before.moved >= mostInTurn || before.moved > 0 && l.Tolerates(pod))
 }
 
 // Result counts the pods of a drain.
@@ -107,7 +159,7 @@ func (d *Drainer) cached(nodes []string) (pods []*corev1.Pod) {
 func (d *Drainer) Drain(ctx context.Context, nodes func() []string, plan func() Plan) (Result, error) {
 	r := &round{Drainer: d, nodes: nodes, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
 		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, absent: map[types.UID]bool{},
-		alive: map[types.UID]time.Time{}, stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}
+		alive: map[types.UID]time.Time{}, stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}, stayed: map[types.UID]bool{}}
 	return r.run(ctx, plan)
 }
 

@@ -32,6 +32,9 @@ type round struct {
 	absent  map[types.UID]bool      // pods that the API server no longer has, whatever the cache shows
 	stuck   map[types.UID]bool      // pods that Stuck was called with
 	owners  map[types.UID]bool
+	stayed  map[types.UID]bool // latecomers that stay
+
+	latecomers *Latecomers
 
 	forcing      bool        // budgets no longer count
 	mayNotDelete bool        // the API server forbids us to delete pods
@@ -45,8 +48,9 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 	evictions, endEvictions := context.WithCancel(calls)
 	defer endEvictions()
 	for {
-		unseen := r.unseen
-		pods, err := r.look(ctx, plan().Deadline)
+		unseen, looks := r.unseen, plan()
+		r.latecomers = looks.Latecomers
+		pods, err := r.look(ctx, looks.Deadline)
 		now, p := r.Clock.Now(), plan()
 		over := !p.Deadline.IsZero() && !now.Before(p.Deadline)
 		switch {
@@ -110,7 +114,9 @@ func (r *round) settle(ctx context.Context) {
 // look finds the pods that are still to move. Where the cache shows none it asks the API server, because the cache may be
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
 func (r *round) look(ctx context.Context, deadline time.Time) (pods []*corev1.Pod, err error) {
-	pods = slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
+	pods = r.cached(r.nodes())
+	r.latecomers.see(pods)
+	pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
 			var cancel context.CancelFunc
@@ -133,7 +139,8 @@ func (r *round) look(ctx context.Context, deadline time.Time) (pods []*corev1.Po
 	return pods, nil
 }
 
-// moves is Moves. The API server's clock may be minutes from ours, so a pod that was alive at an earlier look has its grace by ours.
+// moves is Moves, without latecomers that stay. The API server's clock may be minutes from ours, so a pod that was alive at an earlier look has
+// its grace by ours.
 func (r *round) moves(pod *corev1.Pod) bool {
 	now := r.Clock.Now()
 	alive, seen := r.alive[pod.UID]
@@ -145,7 +152,15 @@ func (r *round) moves(pod *corev1.Pod) bool {
 		ours.DeletionTimestamp = &metav1.Time{Time: alive.Add(time.Duration(ptr.Deref(pod.DeletionGracePeriodSeconds, 0)) * time.Second)}
 		pod = &ours
 	}
-	return Moves(pod, now)
+	if !Moves(pod, now) {
+		return false
+	}
+	stays := r.latecomers.stays(pod)
+	if stays && !r.stayed[pod.UID] {
+		r.stayed[pod.UID] = true
+		klog.Background().Info("A pod came back to a node that is drained, and stays", "pod", klog.KObj(pod), "node", klog.KRef("", pod.Spec.NodeName))
+	}
+	return !stays
 }
 
 // due are the pods to evict or delete now. A pod on its way keeps its grace, even if the instance ends sooner: nobody could
