@@ -135,7 +135,7 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	run := &termination{Cache: c, group: name, keepDesired: of.replace, stays: map[string]error{}}
 	members := run.members(ctx, g, take())
 	if !of.replace {
-		members = run.beyondMinimum(ctx, g, members)
+		members = run.beyondMinimum(ctx, g, run.beyondDesired(ctx, g, members))
 	}
 	run.all(ctx, members)
 	if len(run.stays) > 0 {
@@ -212,9 +212,21 @@ func (t *termination) members(ctx context.Context, g *group.Group, all []ending)
 	return members
 }
 
+// beyondDesired terminates members as AWS has them beyond the desired capacity, which stays: AWS launches none in their place. It returns the others.
+func (t *termination) beyondDesired(ctx context.Context, g *group.Group, members []group.Instance) []group.Instance {
+	left, n := min(g.Kept(), g.Reached()-g.MinSize), 0
+	for n < len(members) && members[n].Weight <= left {
+		left, n = left-members[n].Weight, n+1
+	}
+	t.keepDesired = true
+	t.all(ctx, members[:n:n])
+	t.keepDesired, t.deferred = false, false
+	return members[n:]
+}
+
 // beyondMinimum leaves out members that the minimum size needs, and has the desired capacity cover the others.
 func (t *termination) beyondMinimum(ctx context.Context, g *group.Group, members []group.Instance) []group.Instance {
-	left, ending := g.Reached(), 0
+	left, ending := g.Covered(), 0
 	members = slices.DeleteFunc(members, func(i group.Instance) bool {
 		if left-i.Weight < g.MinSize {
 			t.stay(i.ID, &group.LimitError{Group: t.group, Desired: left - i.Weight, Limit: g.MinSize})

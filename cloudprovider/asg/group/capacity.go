@@ -15,10 +15,10 @@ func (g *Group) NotInService() int {
 	return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity() + g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() }))
 }
 
-// TargetInstances is the desired capacity in instances: the counted and the missing ones, less the overdue.
+// TargetInstances is the desired capacity in instances, with those that AWS keeps beyond it: the counted and the missing ones, less the overdue.
 func (g *Group) TargetInstances() int {
 	if !g.Source.Weighted() {
-		return g.DesiredCapacity - g.Overdue
+		return g.Reached() - g.Overdue
 	}
 	return len(g.Counted()) + g.Missing() - g.Overdue
 }
@@ -144,9 +144,20 @@ func (g *Group) Room() int { return (g.MaxSize - g.Reached()) / g.Source.MinWeig
 // Excess is the capacity that AWS is about to terminate, or holds while it moves instances.
 func (g *Group) Excess() int { return max(0, g.CountedCapacity()-g.Reached()) }
 
-// Reached is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to AWS's
-// maximum size. AWS launches nothing until the desired capacity exceeds it.
-func (g *Group) Reached() int {
+// Reached is the desired capacity, or the capacity beyond it that AWS does not end. AWS launches nothing until the desired capacity exceeds it.
+func (g *Group) Reached() int { return g.Covered() + g.Kept() }
+
+// Kept is the capacity that remains only because instances are protected from scale-in, after somebody lowered the desired capacity. It is 0 where
+// AWS may be moving instances and end some soon, and in a zone group, whose desired capacity has it.
+func (g *Group) Kept() int {
+	if g.Zone != "" || g.Operation.Text != "" || g.CapacityRebalance || g.Maintenance.MaxHealthyPercent > 100 {
+		return 0
+	}
+	return max(0, g.CapacityOf(func(i *Instance) bool { return i.Protected && i.Lifecycle.Counts() })-g.Covered())
+}
+
+// Covered is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to AWS's maximum size.
+func (g *Group) Covered() int {
 	return max(g.DesiredCapacity, min(g.CountedCapacity(), g.DesiredCapacity+g.heaviest()-1, max(g.MaxSize, g.AWSMax)))
 }
 

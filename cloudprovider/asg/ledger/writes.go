@@ -16,12 +16,12 @@ type Raise struct {
 // error is a *group.LimitError.
 func (l *Ledger) PlanRaise(g *group.Group, n int) (Raise, error) {
 	reached, least, weight := g.Reached(), l.Floor(), g.Source.MinWeight()
-	wanted := max(reached+n*weight, min(least, g.MaxSize))
-	desired := max(wanted, g.StatedCapacity) // a seemingly old reading may show another writer's new value
 	most := g.MaxSize
 	if n == 0 { // the instances are there already, whatever a flag or a schedule allows
-		most = max(most, g.AWSMax)
+		reached, most = g.Covered(), max(most, g.AWSMax)
 	}
+	wanted := max(reached+n*weight, min(least, g.MaxSize))
+	desired := max(wanted, g.StatedCapacity) // a seemingly old reading may show another writer's new value
 	if desired > most {
 		return Raise{}, &group.LimitError{Group: g.Name, Desired: desired, Limit: most, LimitIsMost: true}
 	}

@@ -1,0 +1,128 @@
+package asg_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// protected is a group "a" of four instances that AWS does not end by its own choice, and that somebody has set to desired since.
+func protected(t *testing.T, desired int) *world {
+	t.Helper()
+	g := scalingGroup("a", 0, 4, 20)
+	g.ProtectNewInstances = true
+	w := newWorld(t, g)
+	w.setDesired(desired)
+	return w.started()
+}
+
+func TestProtectedInstancesBeyondDesiredCapacityCanGo(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name               string
+		desired, end, left int // left of the desired capacity
+	}{
+		{name: "one of them", desired: 1, end: 1, left: 1},
+		{name: "all of them", desired: 2, end: 2, left: 2},
+		{name: "others with them", desired: 2, end: 3, left: 1},
+		{name: "none is desired", desired: 0, end: 4, left: 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := protected(t, tt.desired)
+			g := w.group("a")
+			assert.Equal(t, [3]int{4, 0, 0}, [3]int{g.TargetInstances(), g.MinInstances(), g.Excess()}, "target, minimum, and excess that AWS would end")
+			w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:tt.end]))
+			assert.Equal(t, 4-tt.end, w.group("a").TargetInstances(), "target afterwards")
+			w.listed(4 - tt.end)
+			w.wantDesired(tt.left)
+		})
+	}
+}
+
+// The maximum of AWS does not matter to a termination.
+func TestLoweredMaximumKeepsNoProtectedInstance(t *testing.T) {
+	t.Parallel()
+	w := protected(t, 4)
+	w.must(w.aws.SetLimits("a", 0, 0))
+	w = w.with(nil).started()
+	assert.Equal(t, 4, w.group("a").TargetInstances(), "target")
+	w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")))
+	w.listed(0)
+	w.wantDesired(0)
+}
+
+// The desired capacity is raised by no more than a part of a heavy instance, and so stays below the maximum.
+func TestHeavyProtectedInstancesCanGo(t *testing.T) {
+	t.Parallel()
+	g := mixing(scalingGroup("a", 0, 12, 20), fakeaws.Override{InstanceType: "m5.large", WeightedCapacity: 4})
+	g.ProtectNewInstances = true
+	w := newWorld(t, g)
+	w.setDesired(2)
+	w.must(w.aws.SetLimits("a", 0, 6))
+	w.started()
+	assert.Equal(t, [2]int{3, 0}, [2]int{w.group("a").TargetInstances(), w.group("a").MinInstances()}, "target and minimum")
+	for left := range 3 {
+		w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+		w.listed(2 - left)
+		w.refresh()
+	}
+	w.wantDesired(0)
+}
+
+func TestMinimumOfFlagKeepsProtectedInstances(t *testing.T) {
+	t.Parallel()
+	named, err := group.ParseNamed("3:20:a")
+	require.NoError(t, err)
+	w := protected(t, 1).with(func(o *asg.Options) { o.Discovery = ownership.Discovery{Named: []group.Named{named}} }).started()
+	err = w.cache.Terminate(t.Context(), "a", w.ids("a"))
+	assert.Len(t, staying(t, err), 3, "instances that stay")
+	w.listed(3)
+	w.wantDesired(1)
+}
+
+func TestIncreaseBesideProtectedInstancesLaunches(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
+		t.Run(string(mode), bubbled(func(t *testing.T) {
+			w := protected(t, 1).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+			w.start("a", "", 2)
+			assert.Equal(t, 6, w.group("a").TargetInstances(), "target while AWS is being asked")
+			w.answered()
+			assert.Equal(t, 6, w.group("a").TargetInstances(), "target")
+			w.eventuallyInService("a", 6)
+			w.refresh()
+			assert.Equal(t, 6, w.group("a").TargetInstances(), "target in the end")
+			assert.Empty(t, w.kills(), "AWS ended")
+		}))
+	}
+}
+
+// AWS itself ends old instances there once it has launched others, whether they are protected or not.
+func TestInstancesThatAWSMovesAreNoSurplus(t *testing.T) {
+	t.Parallel()
+	w := protected(t, 2)
+	for name, change := range map[string]func(*group.Group){
+		"an instance refresh":          func(g *group.Group) { g.Operation.Text = "an instance refresh runs" },
+		"a policy that launches first": func(g *group.Group) { g.Maintenance.MaxHealthyPercent = 110 },
+		"Capacity Rebalancing":         func(g *group.Group) { g.CapacityRebalance = true },
+		"instances that are protected in part": func(g *group.Group) {
+			g.Instances = slices.Clone(g.Instances)
+			for at := range 2 {
+				g.Instances[at].Protected = false
+			}
+		},
+	} {
+		g := *w.group("a")
+		change(&g)
+		assert.Equal(t, [2]int{2, 2}, [2]int{g.TargetInstances(), g.Excess()}, fmt.Sprint(name, ": target and excess"))
+	}
+}
