@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,6 +47,15 @@ func TestProtectedInstancesBeyondDesiredCapacityCanGo(t *testing.T) {
 			w.wantDesired(tt.left)
 		})
 	}
+}
+
+func TestDeferredProtectedInstancesAreNamed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := protected(t, 2)
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ScalingActivityInProgress"})
+		assert.Len(t, staying(t, w.cache.Terminate(t.Context(), "a", w.ids("a"))), 4, "instances that stay")
+	})
 }
 
 // The maximum of AWS does not matter to a termination.

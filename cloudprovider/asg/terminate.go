@@ -270,7 +270,9 @@ func (t *termination) all(ctx context.Context, members []group.Instance) {
 			return
 		}
 		t.deferred = true
-		maps.DeleteFunc(t.stays, func(_ string, err error) bool { return isDeferred(err) })
+		for _, i := range members {
+			delete(t.stays, i.ID)
+		}
 	}
 }
 
