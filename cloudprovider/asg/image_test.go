@@ -254,10 +254,11 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 
 func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		version fakeaws.LaunchTemplateVersion
-		denied  bool     // to read the image
-		want    []string // reasons
+		name      string
+		version   fakeaws.LaunchTemplateVersion
+		overrides []fakeaws.Override
+		denied    bool     // to read the image
+		want      []string // reasons
 	}{
 		{name: "types by requirements", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", Requirements: byParameter.Requirements},
 			want: []string{launchspec.ReasonImageUnread}},
@@ -265,21 +266,31 @@ func TestUnresolvedImageIsReportedIfArchitectureMatters(t *testing.T) {
 			denied: true, want: []string{launchspec.ReasonImageUnread}},
 		{name: "type by name", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", InstanceType: "m5.large"}},
 		{name: "no image", version: fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}},
+		{name: "requirements of the template that all overrides replace", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing", Requirements: byParameter.Requirements},
+			overrides: []fakeaws.Override{{InstanceType: "m5.large"}}},
+		{name: "requirements of an override", version: fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/missing"},
+			overrides: []fakeaws.Override{{Requirements: byParameter.Requirements}}, want: []string{launchspec.ReasonImageUnread}},
+		{name: "the image of an override", version: fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}, denied: true,
+			overrides: []fakeaws.Override{{ImageID: "ami-0abc", Requirements: byParameter.Requirements}}, want: []string{launchspec.ReasonImageUnread}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := withImages(t, tt.version, scalingGroup("g", 0, 0, 3), al2023)
+			g := scalingGroup("g", 0, 0, 3)
+			if len(tt.overrides) > 0 {
+				g = mixing(g, tt.overrides...)
+			}
+			w := withImages(t, tt.version, g, al2023)
 			if tt.denied {
 				w.aws.Deny("DescribeImages")
 			}
 			w.started()
 			assert.True(t, tt.denied || w.aws.Calls()["DescribeImages"] == 0, "look-ups of images")
-			g := w.group("g")
+			got := w.group("g")
 			var reasons []string
-			for _, p := range g.Problems {
+			for _, p := range got.Problems {
 				reasons = append(reasons, p.Reason)
 			}
-			if diff := cmp.Diff(tt.want, reasons); diff != "" || g.Blocked() || g.LaunchSpec == nil || g.LaunchSpec.Types[0].Name != "m5.large" {
-				t.Errorf("problems %+v of a group that launches %+v (-want +got):\n%s", g.Problems, g.LaunchSpec, diff)
+			if diff := cmp.Diff(tt.want, reasons); diff != "" || got.Blocked() || got.LaunchSpec == nil || got.LaunchSpec.Types[0].Name != "m5.large" {
+				t.Errorf("problems %+v of a group that launches %+v (-want +got):\n%s", got.Problems, got.LaunchSpec, diff)
 			}
 		})
 	}

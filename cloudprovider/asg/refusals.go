@@ -69,7 +69,7 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	said := r.groups[group].reason == now.reason
 	if awsclient.IsUnknownCall(err) {
 		said, r.all = said || !r.all.IsZero(), now.until
-		r.coded = awsclient.Code(err) != "" && awsclient.Code(err) != "UnknownError"
+		r.coded = !awsclient.IsUncoded(err)
 	}
 	r.groups[group] = now
 	if !said {

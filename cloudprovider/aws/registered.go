@@ -89,7 +89,10 @@ func (p *Provider) Superseded(node *corev1.Node) (superseded bool) {
 	if judged, known := p.superseded.Load(node.Name); known {
 		return judged.(bool)
 	}
-	defer func() { p.superseded.Store(node.Name, superseded) }()
+	defer func() { // the first answer counts, which another goroutine may have given meanwhile
+		first, _ := p.superseded.LoadOrStore(node.Name, superseded)
+		superseded = first.(bool)
+	}()
 	for _, registered := range nodemeta.NodesOf(p.registered.index, nodemeta.InstanceOf(node)) {
 		switch ready := nodemeta.Ready(registered); {
 		case registered.Name != node.Name:

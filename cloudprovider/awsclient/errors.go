@@ -112,10 +112,15 @@ func IsUnknownCall(err error) bool {
 	switch Code(err) {
 	case "InvalidAction", "UnknownAction", "ActionNotFound", "UnknownOperation", "UnknownOperationException", "NotImplemented":
 		return true
-	case "", "UnknownError": // the SDK's code for an answer without one
-		return slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, status(err))
 	}
-	return status(err) == http.StatusNotImplemented
+	return status(err) == http.StatusNotImplemented ||
+		IsUncoded(err) && (status(err) == http.StatusNotFound || status(err) == http.StatusMethodNotAllowed)
+}
+
+// IsUncoded reports whether an error has no code. A proxy on the way, or an endpoint that is starting, answers so.
+func IsUncoded(err error) bool {
+	code := Code(err)
+	return code == "" || code == "UnknownError" // the SDK's code for an answer without one
 }
 
 // IsInvalid reports whether AWS refused the request itself, so that repeating it cannot help.
@@ -181,7 +186,9 @@ const maxBrief, maxDenial = 200, 700
 func Brief(err error) string {
 	var api smithy.APIError
 	switch {
-	case !errors.As(err, &api):
+	case errors.As(err, &api) && IsUncoded(err) && api.ErrorMessage() == "UnknownError" && status(err) != 0: // the SDK's own words
+		return fmt.Sprintf("status %d, no readable answer", status(err))
+	case api == nil:
 		if reason := Reason(err); reason != "error" {
 			return reason
 		}

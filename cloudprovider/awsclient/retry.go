@@ -20,7 +20,7 @@ const MostDenials = 3
 func RetryAfter(err error, failed int) time.Duration {
 	first, most := 2*time.Second, time.Minute
 	switch {
-	case IsDenied(err): // until somebody allows it
+	case IsDenied(err), IsUnknownCall(err) && IsUncoded(err): // until somebody allows it, or a proxy's own answer ends
 		first, most = 30*time.Second, 10*time.Minute
 	case IsUnsupported(err): // the partition or the endpoint does not have the call
 		first, most = 10*time.Minute, time.Hour

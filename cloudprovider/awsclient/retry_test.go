@@ -3,15 +3,23 @@ package awsclient
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 )
 
 func TestPauseAfterAFailureGoesByItsCause(t *testing.T) {
+	uncoded := func(status int) error {
+		return &awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{StatusCode: status}},
+			Err: &smithy.GenericAPIError{Code: "UnknownError", Message: "UnknownError"}}}
+	}
 	answer := func(code string) error { return fmt.Errorf("describe: %w", &smithy.GenericAPIError{Code: code}) }
+	assert.Equal(t, "status 404, no readable answer", Brief(uncoded(404)), "the SDK's own words for a text")
 	for _, tt := range []struct {
 		name   string
 		err    error
@@ -23,6 +31,8 @@ func TestPauseAfterAFailureGoesByItsCause(t *testing.T) {
 		{"expired", answer("ExpiredToken"), 1, 2 * time.Second},
 		{"expired for long", answer("InvalidClientTokenId"), 100, time.Minute},
 		{"unknown call", answer("InvalidAction"), 1, 10 * time.Minute},
+		{"a proxy's 404", uncoded(404), 1, 30 * time.Second},
+		{"a proxy's 404 for long", uncoded(404), 100, 10 * time.Minute},
 		{"throttled", answer("RequestLimitExceeded"), 1, 4 * time.Second},
 		{"throttled for long", answer("RequestLimitExceeded"), 20, time.Minute},
 		{"fault of AWS", answer("InternalError"), 1, 2 * time.Second},

@@ -122,7 +122,7 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 			Remedy: "name an instance type in the launch template or in an override, or allow " +
 				"ec2:GetInstanceTypesFromInstanceRequirements and ec2:DescribeImages"})
 	}
-	return launch, append(problems, r.assumedArchitecture(g, base)...)
+	return launch, append(problems, r.assumedArchitecture(g.Source, base)...)
 }
 
 // addNext says what new instances start from. The launch templates must have been read.
@@ -200,20 +200,22 @@ func (r *Resolver) templateOf(o Override, base *template) *template {
 
 // assumedArchitecture returns the Problem of a group whose types depend on an architecture that nobody could resolve: requirements select the types,
 // and the image is assumable. Elsewhere an unread image does no harm.
-func (r *Resolver) assumedArchitecture(g *Group, base *template) []Problem {
-	asksForTypes := base.requirementsJSON != "" ||
-		slices.ContainsFunc(g.Source.Overrides, func(o Override) bool { return o.Requirements != nil && o.ImageID == "" })
-	found, err := r.image(base.ImageID)
-	if !asksForTypes || !r.assumable(base.ImageID, err) || found != nil {
-		return nil
+func (r *Resolver) assumedArchitecture(source Source, base *template) []Problem {
+	for _, o := range source.entries() {
+		used := r.templateOf(o, base)
+		found, err := r.image(used.ImageID)
+		if used.requirementsFor(o) == "" || found != nil || !r.assumable(used.ImageID, err) {
+			continue
+		}
+		what, actions, instead := "the image behind %q", "ec2:DescribeImages and ssm:GetParameters", "or name the image by its ID in the launch template"
+		if !isAlias(used.ImageID) {
+			what, actions, instead = "image %q", "ec2:DescribeImages", "or name the instance types"
+		}
+		p := unread(err, ReasonImageUnread, fmt.Sprintf(what, used.ImageID), actions, instead)
+		p.Message += ", so that the group's instance types are taken to be those for x86_64"
+		return []Problem{p}
 	}
-	what, actions, instead := "the image behind %q", "ec2:DescribeImages and ssm:GetParameters", "or name the image by its ID in the launch template"
-	if !isAlias(base.ImageID) {
-		what, actions, instead = "image %q", "ec2:DescribeImages", "or name the instance types"
-	}
-	p := unread(err, ReasonImageUnread, fmt.Sprintf(what, base.ImageID), actions, instead)
-	p.Message += ", so that the group's instance types are taken to be those for x86_64"
-	return []Problem{p}
+	return nil
 }
 
 // addTypes lists the types that the policy can launch: the overrides' where there are any, else the template's.

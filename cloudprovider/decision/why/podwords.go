@@ -320,6 +320,9 @@ func (s *search) look(said decision.Reason) string {
 	case said.About == noSpreadLabel:
 		return "give the nodes of a group that label, and state it by its tag k8s.io/cluster-autoscaler/node-template/label/LABEL, " +
 			"or set whenUnsatisfiable: ScheduleAnyway"
+	case said.About == noStorage:
+		return "make room, or set spec.storageCapacity of the CSIDriver to false if each node has storage of its own: " +
+			"kubectl get csistoragecapacities --all-namespaces"
 	case said.Code == decision.CodePorts:
 		return "let the pod use another host port, or none"
 	case said.Code == decision.CodeVolume:

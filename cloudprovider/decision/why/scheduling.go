@@ -13,6 +13,7 @@ const (
 	ownAntiAffinity   = "the pod's anti-affinity refuses the nodes, because such pods run near"
 	theirAntiAffinity = "running pods refuse this pod near them by their anti-affinity"
 	noSpreadLabel     = "the nodes lack the label of the pod's topology spread"
+	noStorage         = "neither a node nor a next one is known to have the storage for a volume of the pod"
 )
 
 // plugins are the answers of the scheduler's plugins. The first entry whose plugin and text fit counts. The texts are
@@ -42,7 +43,7 @@ var plugins = []struct {
 	{"VolumeBinding", "node affinity", decision.CodeVolume, "a volume of the pod is in another zone, or bound to another node", false, false},
 	{"VolumeBinding", "available persistent volumes", decision.CodeVolume, "no volume for a claim of the pod can be made there", false, false},
 	{"VolumeBinding", "non-existent pv", decision.CodeVolume, "a volume of the pod does not exist any more", false, true},
-	{"VolumeBinding", "enough free storage", decision.CodeVolume, "there is too little storage for a volume of the pod", false, false},
+	{"VolumeBinding", "enough free storage", decision.CodeVolume, noStorage, false, false},
 	{"VolumeBinding", "", decision.CodeVolume, "a volume of the pod cannot be used there", true, false},
 	{"VolumeZone", "", decision.CodeVolume, "a volume of the pod is in another zone", false, false},
 	{"NodeVolumeLimits", "", decision.CodeVolume, "the pod has more volumes than a node can attach", false, false},

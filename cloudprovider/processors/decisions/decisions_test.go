@@ -19,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -520,8 +521,13 @@ func TestPodThatGetsTheRoomOfOneThatIsEnding(t *testing.T) {
 	w.join(w.ready("small")...)
 	old, next := running("old", "web", "1500m", "small-0"), waiting("next", "web", "1500m")
 	old.DeletionTimestamp, next.CreationTimestamp = ptr.To(metav1.NewTime(w.at.Add(30*time.Second))), metav1.NewTime(w.at)
+	next.Annotations = map[string]string{annotations.PodScaleUpDelayAnnotationKey: "5m"}
 	w.put(old, next)
 	p := w.pod(w.loop(), "next")
+	assert.Contains(t, p.Cause.Message, "it is younger than the 5m that pods wait for a scale-up", "with a delay of its own")
+	next.Annotations = nil
+	w.put(next)
+	p = w.pod(w.loop(), "next")
 	assert.Truef(t, p.State == decision.PodDelayed && p.Cause.Code == decision.CodeDelay, "pod %+v, want it delayed", p)
 	assert.Contains(t, p.Cause.Message, "it fits once a pod that is ending has gone. A node is launched for it if it is still pending when it is 10s old")
 	w.at = w.at.Add(10 * time.Second)

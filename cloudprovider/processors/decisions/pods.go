@@ -440,6 +440,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	cutoff, delay := s.Core.ExpendablePodsPriorityCutoff, loop.DelayOf(pod, s.Core.NewPodScaleUpDelay)
 	groups := slices.DeleteFunc(slices.Clone(s.facts.asked[pod.UID]), s.came)
 	request := podlist.RequestOf(pod)
+	held := slices.ContainsFunc(s.facts.waitForRoom, func(p *corev1.Pod) bool { return p.UID == pod.UID })
 	switch {
 	case !s.facts.listed:
 		return outcome{state: decision.PodDelayed, search: -1, cause: s.facts.result()}
@@ -449,14 +450,14 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	case coreutils.IsExpendablePod(pod, cutoff):
 		return is(decision.PodIgnored, decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
 			"its priority of %d is below --expendable-pods-priority-cutoff=%d, and no node is launched for such pods", *pod.Spec.Priority, cutoff)
-	case s.toHelp[pod.UID] && delay > 0 && s.facts.at.Sub(pod.CreationTimestamp.Time) <= delay:
+	case (s.toHelp[pod.UID] || held) && delay > 0 && s.facts.at.Sub(pod.CreationTimestamp.Time) <= delay:
 		return is(decision.PodDelayed, decision.CodeDelay, "", "it is younger than the %s that pods wait for a scale-up (--new-pod-scale-up-delay, or its own annotation)",
 			decision.Span(delay))
 	case s.toHelp[pod.UID] && s.facts.status != nil && s.facts.status.Result == corestatus.ScaleUpError:
 		return is(decision.PodDelayed, decision.CodeDelay, "", "a launch for other pods failed, and the next loop looks for this pod again")
 	case s.toHelp[pod.UID]:
 		return is(decision.PodDelayed, decision.CodeDelay, "", "the next loop looks for this pod")
-	case slices.ContainsFunc(s.facts.waitForRoom, func(p *corev1.Pod) bool { return p.UID == pod.UID }):
+	case held:
 		return is(decision.PodDelayed, decision.CodeDelay, "", "it fits once a pod that is ending has gone. A node is launched for it if it is still pending when it is %s old",
 			decision.Span(podlist.Patience(pod)))
 	case request != "" && s.Core.ProvisioningRequestEnabled: // the core leaves such pods out

@@ -225,7 +225,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	fresh := scaledown.NewFreshCandidates(w.Provider, p.NodeGroupConfigProcessor, clock.RealClock{}, p.ScaleDownNodeProcessor)
 	p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 	opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
-	w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
+	w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider, DelayAfterAdd: opts.ScaleDownDelayAfterAdd,
 		DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves, AfterScaleUp: draining.ScaledUp, NeedsZone: oneZone.Needs, Bookings: &w.booked}
 	p.ScaleDownNodeProcessor, c.Needed = w.asked, w.asked.Needed
 	p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}

@@ -63,6 +63,7 @@ type Requests struct {
 	DeleteOptions options.NodeDeleteOptions
 	Rules         rules.Rules
 	Off           bool                    // --scale-down-enabled=false: no node goes
+	DelayAfterAdd time.Duration           // --scale-down-delay-after-add, which the context lacks after a refused scale-up
 	Also          string                  // node or instance that a dry run asks to go, "" for none
 	Report        func() *decision.Report // the last loop included when Publish is called
 	Recorder      record.EventRecorder
@@ -119,7 +120,7 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 		}
 	}
 	// The core begins its delays for its own changes alone.
-	end := later(r.raised.Add(ctx.ScaleDownDelayAfterAdd), r.removed.Add(ctx.ScaleDownDelayAfterDelete))
+	end := later(r.raised.Add(r.DelayAfterAdd), r.removed.Add(ctx.ScaleDownDelayAfterDelete))
 	if !ctx.ScaleDownDelayTypeLocal && end.After(r.Removals.rollback.clock.Now()) {
 		ctx.ProcessorCallbacks.DisableScaleDownForLoop()
 	}

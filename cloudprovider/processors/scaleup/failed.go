@@ -1,10 +1,14 @@
 package scaleup
 
 import (
+	"time"
+
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/gpu"
 )
 
@@ -67,6 +71,41 @@ func (o *Orchestrator) seeLate(g cloudprovider.NodeGroup) {
 		coming, _ := o.context.ClusterStateRegistry.GetUpcomingNodes()
 		o.failed = append(o.failed, failedRequest{g, coming[g.Id()], &cloudprovider.InstanceErrorInfo{ErrorCode: string(metrics.Timeout),
 			ErrorMessage: "Scale-up timed out for node group " + g.Id() + " after " + o.Clock.Since(first).String()}})
+	}
+}
+
+// delays are for --scale-down-delay-after-add, which the core counts from its last scale-up, whatever comes of it. A pod for which AWS has no
+// capacity for days would have no node go meanwhile, because it is tried every few minutes.
+type delays struct {
+	afterAdd       time.Duration  // the flag
+	raised, helped time.Time      // the last scale-up, and the last before it that AWS has not refused
+	open           map[string]int // nodes that it asked for in groups that AWS has not refused as many
+}
+
+// delay notes a scale-up, which delays scale-down.
+func (o *Orchestrator) delay(result *status.ScaleUpStatus, err errors.AutoscalerError) {
+	if err != nil || result.Result != status.ScaleUpSuccessful {
+		return
+	}
+	if len(o.open) > 0 {
+		o.helped = o.raised
+	}
+	o.raised, o.open, o.context.ScaleDownDelayAfterAdd = o.Clock.Now(), map[string]int{}, o.afterAdd
+	for _, info := range result.ScaleUpInfos {
+		o.open[info.Group.Id()] += info.NewSize - info.CurrentSize
+	}
+}
+
+// forgetRefused has scale-down go on as if the last scale-up had not been, once AWS has refused all of its nodes. Groups that delay by themselves
+// share the flag, so it stays for them.
+func (o *Orchestrator) forgetRefused() {
+	for _, f := range o.failed {
+		if f.instances >= o.open[f.group.Id()] {
+			delete(o.open, f.group.Id())
+		}
+	}
+	if len(o.open) == 0 && !o.context.ScaleDownDelayTypeLocal {
+		o.context.ScaleDownDelayAfterAdd = max(0, o.afterAdd-o.raised.Sub(o.helped))
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 )
@@ -87,6 +88,47 @@ func TestRefusedGroupWithLeavingNodesIsPaused(t *testing.T) {
 	}
 	assert.Len(t, failures, 1, "events of the failure")
 	assert.Contains(t, strings.Join(failures, ""), "not today")
+}
+
+// A pod for which AWS has no capacity is tried every few minutes. Nodes go meanwhile, once --scale-down-delay-after-add is over for the last
+// node that came.
+func TestRefusedScaleUpDelaysNoScaleDown(t *testing.T) {
+	for _, local := range []bool{false, true} {
+		t.Run(fmt.Sprint("local ", local), func(t *testing.T) {
+			w := newWorld(t, map[string]zone{"a": {max: 9}}, func(o *config.AutoscalingOptions) {
+				o.ScaleDownDelayAfterAdd, o.ScaleDownDelayTypeLocal, o.NodeGroupDefaults.MaxNodeProvisionTime = 10*time.Minute, local, time.Hour
+			})
+			w.ctx.LogRecorder, _ = utils.NewStatusMapRecorder(fake.NewClientset(), "kube-system", record.NewFakeRecorder(10), true, "status")
+			w.ctx.CloudProvider = refusing{w.provider}
+			failing, now := false, testclock.NewFakeClock(time.Now())
+			o := w.start(Options{Failing: func(string) bool { return failing }, Clock: now})
+			delay := func(refused bool, pods int) time.Duration {
+				failing = refused
+				o.Refresh()
+				if pods > 0 {
+					_, err := o.ScaleUp(filling(pods), nil, nil, w.nodeInfos, false)
+					require.NoError(t, err)
+				}
+				return w.ctx.ScaleDownDelayAfterAdd
+			}
+			after := func(d time.Duration) time.Duration {
+				if local { // groups share the flag
+					return 10 * time.Minute
+				}
+				return d
+			}
+			assert.Equal(t, 10*time.Minute, delay(false, 1), "after the first scale-up")
+			now.Step(4 * time.Minute)
+			assert.Equal(t, 10*time.Minute, delay(false, 1), "after the second")
+			assert.Equal(t, after(6*time.Minute), delay(true, 0), "once AWS has refused the second")
+			now.Step(4 * time.Minute)
+			assert.Equal(t, 10*time.Minute, delay(false, 2), "after the third")
+			assert.Equal(t, 10*time.Minute, delay(true, 0), "once AWS has refused one of its two nodes")
+			now.Step(11 * time.Minute)
+			assert.Equal(t, 10*time.Minute, delay(false, 1), "after the fourth")
+			assert.Equal(t, after(0), delay(true, 0), "once AWS has refused the fourth")
+		})
+	}
 }
 
 // Each pod fills a node. Group a comes first, and its nodes join in the order asked for.

@@ -102,6 +102,7 @@ type Orchestrator struct {
 	ready     map[string]bool         // nodes of groups, by provider ID
 	came      map[string]time.Time    // when a node of a group was last seen to become Ready
 	first     map[string]time.Time    // raise of a group after that, or the last one
+	delays                            // of scale-down
 }
 
 func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
@@ -111,7 +112,7 @@ func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
 func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors *caprocessors.AutoscalingProcessors,
 	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
 	quotas *resourcequotas.TrackerFactory) {
-	o.context, o.enforced, o.quotas = ctx, ctx.EnforceNodeGroupMinSize, quotas
+	o.context, o.enforced, o.quotas, o.afterAdd = ctx, ctx.EnforceNodeGroupMinSize, quotas, ctx.ScaleDownDelayAfterAdd
 	o.came, o.first = map[string]time.Time{}, map[string]time.Time{}
 	if o.Pretended != nil { // the registry alone hears of its raises
 		own := *processors
@@ -134,6 +135,7 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 func (o *Orchestrator) Refresh() {
 	o.asked = nil
 	o.seeFailed()
+	o.forgetRefused()
 	o.hearOthers()
 	o.context.EnforceNodeGroupMinSize = o.enforced || o.BelowClock != nil &&
 		slices.ContainsFunc(o.context.CloudProvider.NodeGroups(), func(g cloudprovider.NodeGroup) bool { return o.BelowClock(g.Id()) })
@@ -218,6 +220,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	if o.Complete != nil {
 		o.Complete(result)
 	}
+	o.delay(result, err)
 	return result, err
 }
 
@@ -302,6 +305,7 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 		return all.failure()
 	}
 	joined, err := all.joined(nil)
+	o.delay(joined, err)
 	if joined.Result == status.ScaleUpNotNeeded && o.Limited != nil {
 		limit(joined, o.Limited()) // the core forgets what it has said of them
 	}

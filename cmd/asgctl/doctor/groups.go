@@ -5,6 +5,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -124,7 +128,7 @@ func (in *installation) resize(g *group.Group, to int) string {
 	return why.Resize(limited, "max", limits)
 }
 
-func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool) {
+func checkProcesses(ctx context.Context, in *installation, c *Check) (looked bool) {
 	in.eachGroup(func(g *group.Group) {
 		if g.Suspended(group.ProcessTerminate) {
 			c.find(quoted(g), "its process Terminate is suspended, so that unneeded nodes stay", "SuspendedProcesses of DescribeAutoScalingGroups",
@@ -134,6 +138,7 @@ func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool)
 			c.find(quoted(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", why.Count(len(g.Zones), "zone")),
 				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, processCommand("suspend", g, group.ProcessRebalance))
 		}
+		in.checkMix(ctx, c, g)
 	})
 	return true
 }
@@ -147,11 +152,58 @@ func rebalanced(g *group.Group) string {
 	if len(g.Zones) < 2 || g.Suspended(group.ProcessRebalance) {
 		return ""
 	}
+	_, evidence := unprotected(g)
+	return evidence
+}
+
+// unprotected returns the evidence that AWS may terminate an instance of the group by its own choice, or "", and the instances in service
+// that it may terminate.
+func unprotected(g *group.Group) (ids []string, evidence string) {
+	for _, i := range g.Instances {
+		if !i.Protected && i.Lifecycle == "InService" {
+			ids = append(ids, i.ID)
+		}
+	}
+	switch {
+	case !g.ProtectsNewInstances:
+		evidence = "NewInstancesProtectedFromScaleIn is false"
+	case len(ids) > 0:
+		evidence = "instance " + ids[0] + " has no scale-in protection"
+	}
+	return ids, evidence
+}
+
+// mostProtected is the number of instances that one SetInstanceProtection takes (EC2 Auto Scaling API reference, read 2026-11).
+const mostProtected = 50
+
+// checkMix finds a group in which AWS restores the share of on-demand instances at the cost of others (kubernetes/autoscaler#6787,
+// kubernetes/kops#7173). Any hook on termination passes, because another tool's may drain the node, too.
+func (in *installation) checkMix(ctx context.Context, c *Check, g *group.Group) {
+	ids, evidence := unprotected(g)
+	mixes := g.Source.Mixed && g.CapacityType() == "" && g.Source.OnDemandBase < g.AWSMax
+	if evidence == "" || !mixes || g.Suspended(group.ProcessTerminate) {
+		return
+	}
+	out, err := in.clients.AutoScaling.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: &g.Name})
+	if err != nil {
+		c.skip("the lifecycle hooks of "+quoted(g), brief(err), "autoscaling:DescribeLifecycleHooks")
+		return
+	}
+	for _, hook := range out.LifecycleHooks {
+		if aws.ToString(hook.LifecycleTransition) == "autoscaling:EC2_INSTANCE_TERMINATING" {
+			return
+		}
+	}
+	var steps []string
+	named := " --auto-scaling-group-name " + shellword.Quote(g.Name)
 	if !g.ProtectsNewInstances {
-		return "NewInstancesProtectedFromScaleIn is false"
+		steps = append(steps, "aws autoscaling update-auto-scaling-group"+named+" --new-instances-protected-from-scale-in")
 	}
-	if at := slices.IndexFunc(g.Instances, func(i group.Instance) bool { return !i.Protected }); at >= 0 {
-		return "instance " + g.Instances[at].ID + " has no scale-in protection"
+	if len(ids) > 0 {
+		steps = append(steps, "aws autoscaling set-instance-protection"+named+" --protected-from-scale-in --instance-ids "+
+			strings.Join(ids[:min(len(ids), mostProtected)], " "))
 	}
-	return ""
+	c.find(quoted(g), "it mixes on-demand and spot instances: to restore their share after a removal, AWS may launch a node of one kind "+
+		"and terminate one of the other without a drain", evidence+", and no lifecycle hook on termination in DescribeLifecycleHooks",
+		strings.Join(steps, " && "))
 }

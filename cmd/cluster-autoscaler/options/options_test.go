@@ -203,7 +203,20 @@ func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
 		"mine": true, "node.cluster.x-k8s.io/uninitialized": true, "node.cloudprovider.kubernetes.io/uninitialized": true, "ebs.csi.aws.com/agent-not-ready": true, "ebs.csi.aws.com/other": false} {
 		assert.Equalf(t, want, counted.IsStartupTaint(key), "%s is a start-up taint", key)
 	}
-	assert.Contains(t, fs.Lookup("startup-taint-prefix").Usage, "readiness.k8s.io/ always counts")
+	assert.Contains(t, fs.Lookup("startup-taint-prefix").Usage, "readiness.k8s.io/ counts, too")
+}
+
+// The core asks for start-up taints first: a built-in one that the operator names as a status taint made its nodes count as unready.
+func TestGivenStatusTaintsAreNoStartupTaints(t *testing.T) {
+	fs, options := register(t)
+	core := config.AutoscalingOptions{StartupTaintPrefixes: []string{"example.com/"}, StartupTaints: []string{"cni.istio.io/not-ready"},
+		StatusTaints: []string{"node.cilium.io/agent-not-ready", "readiness.k8s.io/network", "cni.istio.io/not-ready"}}
+	options.AWS.FillUnset(fs, &core)
+	counted := taints.NewTaintConfig(core)
+	for key, startup := range map[string]bool{"node.cilium.io/agent-not-ready": false, "readiness.k8s.io/network": false, "readiness.k8s.io/storage": false,
+		"cni.istio.io/not-ready": true, "example.com/mine": true, "ebs.csi.aws.com/agent-not-ready": true} {
+		assert.Equalf(t, startup, counted.IsStartupTaint(key), "a node with the taint %s counts as unready", key)
+	}
 }
 
 // The core may copy a node whose cordon is off before our taint, and keeps the copy once the group has no node.

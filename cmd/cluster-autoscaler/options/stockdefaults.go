@@ -67,8 +67,8 @@ func describeStock(fs *pflag.FlagSet) {
 			"CLUSTER_NAME. If its name is not known: no group.",
 		leaseFlag: "If not given: " + pluginLease + " with --asg-plugin-address and " + usualLease + shadowSuffix +
 			" with --shadow, because the autoscaler beside it has a lease, too.",
-		"startup-taint-prefix": readinessPrefix + " always counts.",
-		"startup-taint":        "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + ".",
+		"startup-taint-prefix": readinessPrefix + " counts, too, unless --status-taint names such a taint.",
+		"startup-taint":        "These count, too, unless --status-taint names them: " + strings.Join(nodetemplate.StartupTaints, ", ") + ".",
 		"status-taint":         interruption.Taint + " and " + updateTaint + " always count.",
 	}
 	for _, u := range unset {
@@ -89,7 +89,7 @@ func describeStock(fs *pflag.FlagSet) {
 	_ = f.Value.Set(cloudprovider.AwsProviderName) // which takes any text
 }
 
-// FillUnset gives the core our values for the flags that were not given, and the taints that always count. fs is parsed.
+// FillUnset gives the core our values for the flags that were not given, and the taints that count without a flag. fs is parsed.
 func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	for _, u := range unset {
 		// false keeps its meaning in stock: different groups are not balanced. There AWS spreads the nodes of one group over its zones.
@@ -101,8 +101,13 @@ func (a *AWS) FillUnset(fs *pflag.FlagSet, core *config.AutoscalingOptions) {
 	if n, err := fs.GetInt(emptyBulkFlag); err == nil && fs.Changed(emptyBulkFlag) && !fs.Changed("max-scale-down-parallelism") {
 		core.MaxScaleDownParallelism = n
 	}
-	core.StartupTaintPrefixes = append(slices.Clone(core.StartupTaintPrefixes), readinessPrefix)
-	core.StartupTaints = slices.Concat(core.StartupTaints, nodetemplate.StartupTaints)
+	// The core asks for start-up taints first. So a taint that is given as a status taint is none of ours.
+	status := core.StatusTaints
+	if !slices.ContainsFunc(status, func(key string) bool { return strings.HasPrefix(key, readinessPrefix) }) {
+		core.StartupTaintPrefixes = append(slices.Clone(core.StartupTaintPrefixes), readinessPrefix)
+	}
+	ours := slices.DeleteFunc(slices.Clone(nodetemplate.StartupTaints), func(key string) bool { return slices.Contains(status, key) })
+	core.StartupTaints = slices.Concat(core.StartupTaints, ours)
 	// A node that is drained for AWS may lose its cordon before our taint. The core would copy the taint, and keep the copy for years.
 	core.StatusTaints = append(slices.Clone(core.StatusTaints), interruption.Taint, updateTaint)
 }

@@ -156,8 +156,9 @@ func (p *Process) kubeClients(working context.Context, client kubernetes.Interfa
 	writes, namespace, name := p.core.WriteStatusConfigMap, core.ConfigNamespace, core.StatusConfigMapName
 	// Events need the ConfigMap's name alone, and the core's recorder would record none after a failed write. So it writes to an API server that has
 	// no objects and takes every write, and always succeeds.
-	pretended := kubernetes.NewForConfigOrDie(dryrun.New(func(error) {}).Kube(dryrun.Recording{Files: embed.FS{}}.Kube()))
-	clients.LogRecorder, _ = utils.NewStatusMapRecorder(pretended, namespace, events, writes, name)
+	pretended := dryrun.New(func(error) {}).Kube(dryrun.Recording{Files: embed.FS{}}.Kube())
+	pretended.Host = p.kube.Host // for the metrics of the calls
+	clients.LogRecorder, _ = utils.NewStatusMapRecorder(kubernetes.NewForConfigOrDie(pretended), namespace, events, writes, name)
 	if writes && p.options.AWS.PluginAddress == "" {
 		first := *utils.EmptyClusterAutoscalerStatus()
 		_, _ = utils.WriteStatusConfigMap(client, namespace, first, clients.LogRecorder, name, time.Now()) // it logs its error

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	kubetesting "k8s.io/client-go/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
@@ -32,7 +33,7 @@ func TestEachProblemHasItsEvent(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client, p := fake.NewClientset(), &Process{}
+				client, p := fake.NewClientset(), &Process{kube: &rest.Config{}}
 				p.core.WriteStatusConfigMap, p.core.ConfigNamespace, p.core.StatusConfigMapName = true, tt.namespace, "cluster-autoscaler-status"
 				if tt.refused {
 					client.PrependReactor("create", "configmaps", func(kubetesting.Action) (bool, runtime.Object, error) {

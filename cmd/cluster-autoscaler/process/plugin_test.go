@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -27,7 +28,7 @@ func TestWhoWritesTheFirstStatus(t *testing.T) {
 		{"plugin before its core", "", true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			client, p := fake.NewClientset(), &Process{}
+			client, p := fake.NewClientset(), &Process{kube: &rest.Config{}}
 			p.core.WriteStatusConfigMap, p.core.ConfigNamespace, p.core.StatusConfigMapName = true, "kube-system", "cluster-autoscaler-status"
 			if tt.before != "" {
 				require.NoError(t, client.Tracker().Add(&corev1.ConfigMap{

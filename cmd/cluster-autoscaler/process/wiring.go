@@ -197,7 +197,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
 	a.requested = &scaledown.Requests{
 		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: a.cloud.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
-		Off: !p.options.ScaleDown, Also: p.remove, Report: p.decisions.Record.Report, Recorder: a.recorder, Moves: a.moves,
+		Off: !p.options.ScaleDown, DelayAfterAdd: p.core.ScaleDownDelayAfterAdd, Also: p.remove, Report: p.decisions.Record.Report, Recorder: a.recorder, Moves: a.moves,
 		AfterScaleUp: a.draining.ScaledUp, Bookings: a.requests.processor,
 	}
 	core.ScaleDownNodeProcessor, p.decisions.Needed = a.requested, a.requested.Needed

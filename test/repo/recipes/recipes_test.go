@@ -112,6 +112,27 @@ func TestAsgctlPrintsWhatRecipesShow(t *testing.T) {
 	assert.Truef(t, shown >= 7, "%d outputs of asgctl: the recipes show them in another way now", shown)
 }
 
+// AWS would take a node undrained from a group that mixes on-demand and spot instances.
+func TestDoctorFindsTheMixedGroupsOfRecipesProtected(t *testing.T) {
+	found, shared := recipes(t)
+	mixed := 0
+	for _, r := range found {
+		account := r.account(t, shared)
+		if !slices.ContainsFunc(account.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool {
+			return g.MixedInstancesPolicy != nil && g.MixedInstancesPolicy.Distribution.OnDemandBaseCapacity > 0
+		}) {
+			continue
+		}
+		mixed++
+		t.Run(r.name, func(t *testing.T) {
+			pointTo(t, account)
+			report := asgctl(t, "doctor", "--kubeconfig", filepath.Join(t.TempDir(), "none"))
+			checkLines(t, report, "processes      sound         -          -             suspended processes, AZRebalance and scale-in protection\n")
+		})
+	}
+	assert.Positive(t, mixed, "recipes with such a group")
+}
+
 // asgctl returns what the command prints. Findings are no failure.
 func asgctl(t *testing.T, args ...string) string {
 	t.Helper()

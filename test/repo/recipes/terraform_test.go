@@ -59,6 +59,7 @@ type (
 		Max            int           `json:"max_size"`
 		Desired        int           `json:"desired_capacity"`
 		Subnets        []string      `json:"vpc_zone_identifier"`
+		Protected      bool          `json:"protect_from_scale_in"`
 		LaunchTemplate []tfTemplate  `json:"launch_template"`
 		Mixed          []tfMixed     `json:"mixed_instances_policy"`
 		Tags           []tfTag       `json:"tag"`
@@ -243,7 +244,8 @@ func reference(id, version string) fakeaws.LaunchTemplateRef {
 }
 
 func (g tfGroup) group() fakeaws.AutoScalingGroup {
-	group := fakeaws.AutoScalingGroup{Name: g.Name, Min: g.Min, Max: g.Max, Desired: max(g.Min, g.Desired), Zones: zones(g.Subnets), Tags: map[string]string{}}
+	group := fakeaws.AutoScalingGroup{Name: g.Name, Min: g.Min, Max: g.Max, Desired: max(g.Min, g.Desired), Zones: zones(g.Subnets),
+		ProtectNewInstances: g.Protected, Tags: map[string]string{}}
 	for _, tag := range g.Tags {
 		group.Tags[tag.Key] = tag.Value
 	}
