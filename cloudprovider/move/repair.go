@@ -31,6 +31,10 @@ const (
 	mostReasons = 16
 )
 
+// ofKubernetes are the conditions whose time the kubelet or the node controller writes, only when the status changes.
+var ofKubernetes = []corev1.NodeConditionType{corev1.NodeReady, corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure,
+	corev1.NodeNetworkUnavailable}
+
 // NodeRepair is the reason Repair. It replaces nodes that have been unhealthy by a rule without a break for the rule's wait, as EKS's node auto
 // repair does. A node whose hardware or capacity is scarce, or that has local disks, is rebooted first, unless a rule of the user says
 // otherwise. Call See once in each loop, before the other methods, which answer as of it.
@@ -150,8 +154,8 @@ func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting)
 		last := slices.IndexFunc(before, func(b sighting) bool { return b.Type == c.Type })
 		switch {
 		case last >= 0 && (before[last].Status != c.Status || before[last].LastTransitionTime.Equal(&c.LastTransitionTime) ||
-			// Some agents write another time with another reason, also between two looks (aws/eks-node-monitoring-agent#39).
-			!r.missed(now) && (before[last].Reason != c.Reason || len(before[last].reasons) > 1)):
+			// Some agents write another time with another reason, also between two looks (aws/eks-node-monitoring-agent#39). Kubernetes does not.
+			!r.missed(now) && !slices.Contains(ofKubernetes, c.Type) && (before[last].Reason != c.Reason || len(before[last].reasons) > 1)):
 			s.since, s.reasons = before[last].since, before[last].reasons
 			if _, known := s.reasons[c.Reason]; !known && len(s.reasons) < mostReasons {
 				s.reasons[c.Reason] = now
