@@ -238,8 +238,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	var arrived []group.Instance
 	for _, some := range out.Instances {
 		for _, id := range some.InstanceIds {
-			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending",
-				Protected: g.ProtectsNewInstances}
+			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
 			weight, known := g.Source.WeightOf(i.Type, c.options.Types())
 			i.Weight, i.Unweighed = weight, !known
 			arrived = append(arrived, i)

@@ -88,6 +88,24 @@ func TestHeavyProtectedInstancesCanGo(t *testing.T) {
 	w.wantDesired(0)
 }
 
+// The desired capacity covers two instances of 4 so that they can go, and not the one of 2 that AWS keeps beyond it.
+func TestProtectedInstancesAreNoLostUpdate(t *testing.T) {
+	t.Parallel()
+	g := weighted(2, 4)
+	g.ProtectNewInstances = true
+	w := newWorld(t, g)
+	w.eventuallyInService("a", 1)
+	light := w.members("a")[0]
+	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.setDesired(10)
+	w.eventuallyInService("a", 3)
+	w.setDesired(5)
+	w.started()
+	w.must(w.cache.Terminate(t.Context(), "a", slices.DeleteFunc(w.ids("a"), func(id string) bool { return id == light })))
+	w.listed(1)
+	w.wantDesired(0)
+}
+
 func TestMinimumOfFlagKeepsProtectedInstances(t *testing.T) {
 	t.Parallel()
 	named, err := group.ParseNamed("3:20:a")
@@ -104,6 +122,7 @@ func TestIncreaseBesideProtectedInstancesLaunches(t *testing.T) {
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		t.Run(string(mode), bubbled(func(t *testing.T) {
 			w := protected(t, 1).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
+			assert.Equal(t, 4, w.group("a").TargetInstances(), "target before")
 			w.start("a", "", 2)
 			assert.Equal(t, 6, w.group("a").TargetInstances(), "target while AWS is being asked")
 			w.answered()
@@ -116,6 +135,73 @@ func TestIncreaseBesideProtectedInstancesLaunches(t *testing.T) {
 	}
 }
 
+// The zone of an instance cannot be chosen by the desired capacity.
+func TestLaunchInZoneBesideProtectedInstancesStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := divided("a", 0, 3, 10)
+		g.ProtectNewInstances = true
+		w := newZonalWorld(t, g)
+		w.setDesired(1)
+		w.aMinuteLater()
+		w.isDivided(true, "after somebody lowered the desired capacity")
+		for range 2 {
+			w.start("a", "us-west-2b", 2)
+			w.answered()
+		}
+		w.eventuallyInService("a", 7)
+		assert.Equal(t, map[string]int{"a": 1, "b": 5, "c": 1}, w.perZone("a"), "instances by zone")
+		w.wantDesired(7)
+		assert.Empty(t, w.kills(), "AWS ended")
+	})
+}
+
+func TestLaunchOnReadingAheadBesideProtectedInstancesStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := protected(t, 1).with(synchronous)
+		_, stop := w.runningUntil()
+		defer stop()
+		w.ahead(1)
+		w.increase(2)
+		w.eventuallyInService("a", 6)
+		w.wantDesired(6)
+	})
+}
+
+// A new leader does not take the raise to the protected instances for a launch that the one before it asked for.
+func TestNewLeaderLaunchesBesideProtectedInstances(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := protected(t, 1).with(func(o *asg.Options) { o.LaunchMode, o.NoPredecessor = asg.LaunchAuto, false }).started()
+		w.start("a", "", 2)
+		w.answered()
+		w.wantDesired(6)
+	})
+}
+
+func TestFailedIncreaseBesideProtectedInstancesCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := protected(t, 1).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).started()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+		w.start("a", "", 2)
+		w.answered()
+		w.wantCounted("a", 6, 0, 2)
+	})
+}
+
+func TestNoRoomKeepsDesiredCapacityBelowProtectedInstances(t *testing.T) {
+	t.Parallel()
+	named, err := group.ParseNamed("0:4:a")
+	require.NoError(t, err)
+	w := protected(t, 1).with(func(o *asg.Options) {
+		o.LaunchMode, o.Discovery = asg.LaunchAuto, ownership.Discovery{Named: []group.Named{named}}
+	}).started()
+	w.failsToIncrease("a", 1)
+	w.wantDesired(1)
+}
+
 // AWS itself ends old instances there once it has launched others, whether they are protected or not.
 func TestInstancesThatAWSMovesAreNoSurplus(t *testing.T) {
 	t.Parallel()
@@ -124,6 +210,12 @@ func TestInstancesThatAWSMovesAreNoSurplus(t *testing.T) {
 		"an instance refresh":          func(g *group.Group) { g.Operation.Text = "an instance refresh runs" },
 		"a policy that launches first": func(g *group.Group) { g.Maintenance.MaxHealthyPercent = 110 },
 		"Capacity Rebalancing":         func(g *group.Group) { g.CapacityRebalance = true },
+		"instances that are not protected yet": func(g *group.Group) {
+			g.Instances = slices.Clone(g.Instances)
+			for at := range 2 {
+				g.Instances[at].Lifecycle = "Pending:Wait"
+			}
+		},
 		"instances that are protected in part": func(g *group.Group) {
 			g.Instances = slices.Clone(g.Instances)
 			for at := range 2 {

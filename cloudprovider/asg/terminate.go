@@ -238,7 +238,7 @@ func (t *termination) beyondMinimum(ctx context.Context, g *group.Group, members
 	if g.DesiredCapacity-ending < g.MinSize && len(members) > 0 {
 		g, err := t.Reread(ctx, t.group)
 		if err == nil {
-			err = t.raise(ctx, g, 0)
+			err = t.raise(ctx, g, g.Covered(), 0)
 		}
 		if err != nil {
 			t.stayAll(members, err)

@@ -147,13 +147,16 @@ func (g *Group) Excess() int { return max(0, g.CountedCapacity()-g.Reached()) }
 // Reached is the desired capacity, or the capacity beyond it that AWS does not end. AWS launches nothing until the desired capacity exceeds it.
 func (g *Group) Reached() int { return g.Covered() + g.Kept() }
 
-// Kept is the capacity that remains only because instances are protected from scale-in, after somebody lowered the desired capacity. It is 0 where
-// AWS may be moving instances and end some soon, and in a zone group, whose desired capacity has it.
+// Held is the desired capacity with the capacity that AWS keeps beyond it. A raise that covers just this does not change it.
+func (g *Group) Held() int { return g.DesiredCapacity + g.Kept() }
+
+// Kept is the capacity that remains only because instances are protected from scale-in, as none is before it is in service, after somebody lowered
+// the desired capacity. It is 0 where AWS may be moving instances and end some soon, and in a zone group, whose desired capacity has it.
 func (g *Group) Kept() int {
 	if g.Zone != "" || g.Operation.Text != "" || g.CapacityRebalance || g.Maintenance.MaxHealthyPercent > 100 {
 		return 0
 	}
-	return max(0, g.CapacityOf(func(i *Instance) bool { return i.Protected && i.Lifecycle.Counts() })-g.Covered())
+	return max(0, g.CapacityOf(func(i *Instance) bool { return i.Protected && i.Lifecycle.Counts() && !i.Lifecycle.Starting() })-g.Covered())
 }
 
 // Covered is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to AWS's maximum size.
