@@ -79,13 +79,33 @@ func TestHeavyProtectedInstancesCanGo(t *testing.T) {
 	w.setDesired(2)
 	w.must(w.aws.SetLimits("a", 0, 6))
 	w.started()
-	assert.Equal(t, [2]int{3, 0}, [2]int{w.group("a").TargetInstances(), w.group("a").MinInstances()}, "target and minimum")
+	assert.Equal(t, [2]int{3, 1}, [2]int{w.group("a").TargetInstances(), w.group("a").MinInstances()}, "target and minimum")
 	for left := range 3 {
 		w.must(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 		w.listed(2 - left)
 		w.refresh()
 	}
 	w.wantDesired(0)
+}
+
+// No more instances are promised than a termination ends: the part of a heavy one beyond the desired capacity cannot go with the part below it.
+func TestHeavyProtectedInstancesGoAsPromised(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ least, desired, want int }{
+		{0, 6, 1}, {0, 5, 0}, {0, 9, 0}, {2, 6, 2}, {2, 3, 1}, {5, 6, 2},
+	} {
+		t.Run(fmt.Sprint(tt.desired, " desired of at least ", tt.least), func(t *testing.T) {
+			t.Parallel()
+			g := mixing(scalingGroup("a", tt.least, 12, 20), fakeaws.Override{InstanceType: "m5.large", WeightedCapacity: 4})
+			g.ProtectNewInstances = true
+			w := newWorld(t, g)
+			w.setDesired(tt.desired)
+			w.started()
+			assert.Equal(t, tt.want, w.group("a").MinInstances(), "fewest instances")
+			_ = w.cache.Terminate(t.Context(), "a", w.ids("a"))
+			w.listed(tt.want)
+		})
+	}
 }
 
 // The desired capacity covers two instances of 4 so that they can go, and not the one of 2 that AWS keeps beyond it.

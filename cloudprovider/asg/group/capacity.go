@@ -52,12 +52,14 @@ func (g *Group) MaxInstances() int {
 	return len(g.Counted()) + max(0, g.MaxSize-g.CountedCapacity())/g.Source.MinWeight() - g.Overdue
 }
 
-// MinInstances is the least number of instances, as far as the weights show: the minimum size must remain if the heaviest go, or be reached.
+// MinInstances is the least number of instances by the weights: the minimum size must remain if the heaviest go, or be reached. An instance goes
+// either with the capacity that AWS keeps beyond the desired one or with the desired one, as Terminate does it.
 func (g *Group) MinInstances() int {
 	if !g.Source.Weighted() {
 		return g.MinSize
 	}
-	spare := max(0, g.Reached()-g.Overdue*g.Source.MinWeight()-g.MinSize) / g.heaviest()
+	spare := max(0, g.Covered()-g.Overdue*g.Source.MinWeight()-g.MinSize) / g.heaviest()
+	spare += max(0, min(g.Kept(), g.Reached()-g.MinSize)) / g.heaviest()
 	return max(0, g.TargetInstances()-spare) + g.InstancesFor(g.MinSize-g.Reached())
 }
 
