@@ -1,10 +1,12 @@
 package asg_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -55,6 +57,26 @@ func TestDeferredProtectedInstancesAreNamed(t *testing.T) {
 		w := protected(t, 2)
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ScalingActivityInProgress"})
 		assert.Len(t, staying(t, w.cache.Terminate(t.Context(), "a", w.ids("a"))), 4, "instances that stay")
+	})
+}
+
+// AWS defers the end of the first two until a moment has passed. Meanwhile one of the others is needed.
+func TestRestOfTerminationIsDecidedAnew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := protected(t, 2)
+		ids, needed := slices.Sorted(slices.Values(w.ids("a"))), false
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ScalingActivityInProgress", For: fakeaws.Duration(3 * time.Second)})
+		time.AfterFunc(time.Second, func() { needed = true })
+		err := w.cache.TerminateTogether(t.Context(), "a", ids, false, 0, func(id string) error {
+			if needed && id == ids[3] {
+				return errors.New("it is needed")
+			}
+			return nil
+		})
+		assert.Equal(t, ids[3:], staying(t, err), "instances that stay")
+		w.listed(1)
+		w.wantDesired(1)
 	})
 }
 

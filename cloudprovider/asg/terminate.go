@@ -132,10 +132,20 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	if err := paused(g, c.clock.Now(), true); err != nil && !of.replace {
 		return err
 	}
-	run := &termination{Cache: c, group: name, keepDesired: of.replace, stays: map[string]error{}}
-	members := run.members(ctx, g, take())
+	run := &termination{Cache: c, group: name, replace: of.replace, keepDesired: of.replace, stays: map[string]error{}}
+	all := take()
+	members := run.members(ctx, g, all)
 	if !of.replace {
-		members = run.beyondMinimum(ctx, g, run.beyondDesired(ctx, g, members))
+		members = run.beyondDesired(ctx, g, members)
+		if len(members) > 0 && c.clock.Since(g.ReadAt) > freshEnough { // AWS took its time
+			if again, err := c.Reread(ctx, name); err == nil {
+				g = again
+			}
+			members = run.members(ctx, g, slices.DeleteFunc(all, func(e ending) bool {
+				return !slices.ContainsFunc(members, func(i group.Instance) bool { return i.ID == e.id })
+			}))
+		}
+		members = run.beyondMinimum(ctx, g, members)
 	}
 	run.all(ctx, members)
 	if len(run.stays) > 0 {
@@ -166,7 +176,8 @@ func (c *Cache) endFailed(name string, errs ...error) {
 type termination struct {
 	*Cache
 	group       string
-	keepDesired bool // AWS launches others in their place
+	replace     bool // AWS launches others in their place
+	keepDesired bool // as for these, and for instances beyond the desired capacity, in whose place AWS launches none
 	deferred    bool // AWS has deferred them one by one, too
 
 	mu    sync.Mutex
@@ -470,7 +481,7 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 // accepted enters that AWS took our terminations of the members, so that it does not deny or fail them any more.
 func (t *termination) accepted(ctx context.Context, members []group.Instance) {
 	for _, i := range members {
-		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
+		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.replace)
 	}
 	t.groups.update(t.group, func(e *entry) {
 		e.Terminated(members, !t.keepDesired, t.clock.Now())
