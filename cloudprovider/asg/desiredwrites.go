@@ -16,17 +16,17 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// raise raises the desired capacity by n instances, from the fresh reading g. After a lost answer, a reading shows the outcome: at once, or else the
-// next one that succeeds. Other writers may have raised it between the reading and the write. AWS would terminate their instances, so a reading after
-// the write repairs that at once. With an n of 0 the desired capacity covers what heavy instances have brought. AWS launches nothing
-// for that.
-func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (err error) {
+// raise raises the desired capacity by n instances from the present capacity, by the fresh reading g. After a lost answer, a reading shows the
+// outcome: at once, or else the next one that succeeds. Other writers may have raised it between the reading and the write. AWS would terminate
+// their instances, so a reading after the write repairs that at once. With an n of 0 the desired capacity covers what heavy instances have
+// brought, or what AWS keeps. AWS launches nothing for that.
+func (c *Cache) raise(ctx context.Context, g *group.Group, present, n int) (err error) {
 	name, began := g.Name, c.clock.Now()
 	if err := suspended(g, began); err != nil && n > 0 { // since the reading for the increase
 		return err
 	}
 	plan, err := ledger.Raise{}, notFound(name)
-	c.look(name, func(e *entry) { plan, err = e.PlanRaise(g, n) })
+	c.look(name, func(e *entry) { plan, err = e.PlanRaise(g, present, n) })
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,8 @@ func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (err error) {
 			c.options.Launched(Launch{Group: name, Call: "SetDesiredCapacity", Asked: n, Started: began}.ended(c.clock.Now(), err))
 		}
 	}()
-	since, err := c.setWatched(ctx, g, plan.Desired)
+	excess := max(0, g.CountedCapacity()-present)
+	since, err := c.setWatched(ctx, g, excess, plan.Desired)
 	if err != nil && awsclient.IsRefused(err) {
 		return err
 	}
@@ -48,7 +49,7 @@ func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (err error) {
 		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 		known = true
 	}
-	if err := c.repair(ctx, g, plan.Desired, n*g.Source.MinWeight()); err != nil && !known {
+	if err := c.repair(ctx, g, excess, plan.Desired, n*g.Source.MinWeight()); err != nil && !known {
 		return notFound(name)
 	}
 	return nil // the next reading will do
@@ -91,7 +92,7 @@ func (c *Cache) withdraw(ctx context.Context, name string, n int) (int, error) {
 		return 0, err
 	}
 	c.groups.update(name, func(e *entry) { e.Withdrew(plan, c.clock.Now()) })
-	return plan.Instances, c.repair(ctx, g, plan.Desired, 0)
+	return plan.Instances, c.repair(ctx, g, g.Excess(), plan.Desired, 0)
 }
 
 // notBegun returns how many of n missing instances AWS has not begun to launch. All of them count if AWS does not show its launches.
@@ -111,7 +112,7 @@ func (c *Cache) notBegun(ctx context.Context, g *group.Group, n int) (int, error
 
 // lower sets a lower desired capacity. After a lost answer, a reading shows the outcome.
 func (c *Cache) lower(ctx context.Context, g *group.Group, desired int) error {
-	_, err := c.setWatched(ctx, g, desired)
+	_, err := c.setWatched(ctx, g, g.Excess(), desired)
 	if err == nil || awsclient.IsRefused(err) {
 		return err
 	}
@@ -173,11 +174,11 @@ func (c *Cache) stillStates(ctx context.Context, g *group.Group) error {
 	return err
 }
 
-// setWatched is setDesired on the ground of the reading g. It notes the write before the call, because a reading may show it before AWS answers, and
-// the answer may be lost. It takes the note back if AWS refuses.
-func (c *Cache) setWatched(ctx context.Context, g *group.Group, desired int) (began time.Time, err error) {
+// setWatched is setDesired on the ground of the reading g, with excess capacity that desired is not to cover. It notes the write before the call,
+// because a reading may show it before AWS answers, and the answer may be lost. It takes the note back if AWS refuses.
+func (c *Cache) setWatched(ctx context.Context, g *group.Group, excess, desired int) (began time.Time, err error) {
 	now := c.clock.Now()
-	c.groups.update(g.Name, func(e *entry) { e.Attempt(desired, g.Excess(), now) })
+	c.groups.update(g.Name, func(e *entry) { e.Attempt(desired, excess, now) })
 	if began, err = c.setDesired(ctx, g, desired); err != nil && awsclient.IsRefused(err) {
 		c.groups.update(g.Name, func(e *entry) { e.Refused() })
 	}

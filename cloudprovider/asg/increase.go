@@ -58,7 +58,7 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) error {
 			return g.Full("", 1, g.Room())
 		}
 	}
-	return c.raise(ctx, g, n)
+	return c.raise(ctx, g, g.Reached(), n)
 }
 
 // IncreaseAtomically launches n more instances or none. If AWS launches fewer, it terminates those that an answer of AWS named. Only
@@ -168,7 +168,7 @@ func (c *Cache) raiseInstead(ctx context.Context, before *group.Group, n, answer
 	if lacking = min(lacking, g.Room()); lacking <= 0 {
 		return g.Full("", 1, g.Room())
 	}
-	err := c.raise(ctx, g, lacking)
+	err := c.raise(ctx, g, g.Reached(), lacking)
 	switch {
 	case err != nil: // the trouble is not with the one call
 	case c.refusals.of(g.Name) != nil: // nor with a zone

@@ -86,13 +86,13 @@ func (c *Cache) repairTo(ctx context.Context, g *group.Group, desired int) error
 // repair looks for a lost update after our write. before is the group behind the decision, and written our value. If AWS has launched more for
 // another writer than is desired now, it is about to terminate the excess. Then repair raises the desired capacity to the other's value, as far as
 // can be seen, plus extra. An excess from before the write stays, and a later write of somebody else stays theirs.
-func (c *Cache) repair(ctx context.Context, before *group.Group, written, extra int) error {
+func (c *Cache) repair(ctx context.Context, before *group.Group, excess, written, extra int) error {
 	g, err := c.Reread(ctx, before.Name)
 	if err != nil {
 		return err
 	}
 	ended := g.EndedSince(before)
-	there := g.CountedCapacity() + ended - before.Excess()
+	there := g.CountedCapacity() + ended - excess
 	if there-written < g.Lightest() || g.StatedCapacity != written { // AWS may have launched a heavy instance for our own write
 		return nil
 	}

@@ -56,7 +56,8 @@ func (c *Cache) aheadLoop(ctx context.Context) {
 // readToLaunch returns the group by the reading ahead, if that began no longer than aheadFor ago, or else reads it. LaunchInstances adds to what
 // AWS has, so such a reading lowers nothing, and AWS itself refuses what exceeds the maximum. A write of ours since then needs a new reading. So
 // does a raise of the desired capacity, and a launch that a previous leader may have made. A group whose process Launch is suspended, or that is
-// paused, is an error.
+// paused, is an error. Before a launch the desired capacity is raised to the instances that AWS keeps beyond it. Below them AWS would end the new
+// ones, because it protects none from scale-in before it is in service.
 func (c *Cache) readToLaunch(ctx context.Context, name string) (g *group.Group, err error) {
 	c.groups.mu.Lock()
 	began, done := c.ahead.began, c.ahead.done
@@ -76,12 +77,20 @@ func (c *Cache) readToLaunch(ctx context.Context, name string) (g *group.Group, 
 	}
 	c.groups.mu.Unlock()
 	if g != nil {
-		if launches, _ := c.synchronously(g); launches {
+		if launches, _ := c.synchronously(g); launches && g.Kept() == 0 {
 			return g, suspended(g, c.clock.Now())
 		}
 	}
 	if g, err = c.Reread(ctx, name); err == nil {
 		err = suspended(g, c.clock.Now())
+	}
+	if err != nil || g.Kept() == 0 || g.Room() <= 0 {
+		return g, err
+	}
+	if launches, _ := c.synchronously(g); launches {
+		if err = c.raise(ctx, g, g.Reached(), 0); err == nil {
+			return c.Reread(ctx, name)
+		}
 	}
 	return g, err
 }

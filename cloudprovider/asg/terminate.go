@@ -132,9 +132,19 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	if err := paused(g, c.clock.Now(), true); err != nil && !of.replace {
 		return err
 	}
-	run := &termination{Cache: c, group: name, keepDesired: of.replace, stays: map[string]error{}}
-	members := run.members(ctx, g, take())
+	run := &termination{Cache: c, group: name, replace: of.replace, keepDesired: of.replace, stays: map[string]error{}}
+	all := take()
+	members := run.members(ctx, g, all)
 	if !of.replace {
+		members = run.beyondDesired(ctx, g, members)
+		if len(members) > 0 && c.clock.Since(g.ReadAt) > freshEnough { // AWS took its time
+			if again, err := c.Reread(ctx, name); err == nil {
+				g = again
+			}
+			members = run.members(ctx, g, slices.DeleteFunc(all, func(e ending) bool {
+				return !slices.ContainsFunc(members, func(i group.Instance) bool { return i.ID == e.id })
+			}))
+		}
 		members = run.beyondMinimum(ctx, g, members)
 	}
 	run.all(ctx, members)
@@ -166,7 +176,8 @@ func (c *Cache) endFailed(name string, errs ...error) {
 type termination struct {
 	*Cache
 	group       string
-	keepDesired bool // AWS launches others in their place
+	replace     bool // AWS launches others in their place
+	keepDesired bool // as for these, and for instances beyond the desired capacity, in whose place AWS launches none
 	deferred    bool // AWS has deferred them one by one, too
 
 	mu    sync.Mutex
@@ -212,9 +223,21 @@ func (t *termination) members(ctx context.Context, g *group.Group, all []ending)
 	return members
 }
 
+// beyondDesired terminates members as AWS has them beyond the desired capacity, which stays: AWS launches none in their place. It returns the others.
+func (t *termination) beyondDesired(ctx context.Context, g *group.Group, members []group.Instance) []group.Instance {
+	left, n := min(g.Kept(), g.Reached()-g.MinSize), 0
+	for n < len(members) && members[n].Weight <= left {
+		left, n = left-members[n].Weight, n+1
+	}
+	t.keepDesired = true
+	t.all(ctx, members[:n:n])
+	t.keepDesired, t.deferred = false, false
+	return members[n:]
+}
+
 // beyondMinimum leaves out members that the minimum size needs, and has the desired capacity cover the others.
 func (t *termination) beyondMinimum(ctx context.Context, g *group.Group, members []group.Instance) []group.Instance {
-	left, ending := g.Reached(), 0
+	left, ending := g.Covered(), 0
 	members = slices.DeleteFunc(members, func(i group.Instance) bool {
 		if left-i.Weight < g.MinSize {
 			t.stay(i.ID, &group.LimitError{Group: t.group, Desired: left - i.Weight, Limit: g.MinSize})
@@ -226,7 +249,7 @@ func (t *termination) beyondMinimum(ctx context.Context, g *group.Group, members
 	if g.DesiredCapacity-ending < g.MinSize && len(members) > 0 {
 		g, err := t.Reread(ctx, t.group)
 		if err == nil {
-			err = t.raise(ctx, g, 0)
+			err = t.raise(ctx, g, g.Covered(), 0)
 		}
 		if err != nil {
 			t.stayAll(members, err)
@@ -258,7 +281,9 @@ func (t *termination) all(ctx context.Context, members []group.Instance) {
 			return
 		}
 		t.deferred = true
-		maps.DeleteFunc(t.stays, func(_ string, err error) bool { return isDeferred(err) })
+		for _, i := range members {
+			delete(t.stays, i.ID)
+		}
 	}
 }
 
@@ -456,7 +481,7 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 // accepted enters that AWS took our terminations of the members, so that it does not deny or fail them any more.
 func (t *termination) accepted(ctx context.Context, members []group.Instance) {
 	for _, i := range members {
-		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
+		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.replace)
 	}
 	t.groups.update(t.group, func(e *entry) {
 		e.Terminated(members, !t.keepDesired, t.clock.Now())

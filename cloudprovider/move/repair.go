@@ -31,6 +31,10 @@ const (
 	mostReasons = 16
 )
 
+// ofKubernetes are the conditions whose time the kubelet or the node controller writes, only when the status changes.
+var ofKubernetes = []corev1.NodeConditionType{corev1.NodeReady, corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure,
+	corev1.NodeNetworkUnavailable}
+
 // NodeRepair is the reason Repair. It replaces nodes that have been unhealthy by a rule without a break for the rule's wait, as EKS's node auto
 // repair does. A node whose hardware or capacity is scarce, or that has local disks, is rebooted first, unless a rule of the user says
 // otherwise. Call See once in each loop, before the other methods, which answer as of it.
@@ -119,7 +123,7 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 		}
 		tallies[s] = t
 	}
-	if now.Sub(r.at) >= max(3*sure, 2*r.Every) { // a loop itself may take minutes
+	if r.missed(now) {
 		r.since = now
 	}
 	r.at, r.seen, r.tallies = now, seen, tallies
@@ -130,6 +134,9 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 		}
 	}
 }
+
+// missed reports whether nobody has looked for longer than a loop takes, which may be minutes.
+func (r *NodeRepair) missed(now time.Time) bool { return now.Sub(r.at) >= max(3*sure, 2*r.Every) }
 
 // sight returns the unhealthy conditions of the node.
 func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting) {
@@ -146,7 +153,9 @@ func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting)
 		}
 		last := slices.IndexFunc(before, func(b sighting) bool { return b.Type == c.Type })
 		switch {
-		case last >= 0 && (before[last].Status != c.Status || before[last].LastTransitionTime.Equal(&c.LastTransitionTime)):
+		case last >= 0 && (before[last].Status != c.Status || before[last].LastTransitionTime.Equal(&c.LastTransitionTime) ||
+			// Some agents write another time with another reason, also between two looks (aws/eks-node-monitoring-agent#39). Kubernetes does not.
+			!r.missed(now) && !slices.Contains(ofKubernetes, c.Type) && (before[last].Reason != c.Reason || len(before[last].reasons) > 1)):
 			s.since, s.reasons = before[last].since, before[last].reasons
 			if _, known := s.reasons[c.Reason]; !known && len(s.reasons) < mostReasons {
 				s.reasons[c.Reason] = now

@@ -15,10 +15,10 @@ func (g *Group) NotInService() int {
 	return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity() + g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() }))
 }
 
-// TargetInstances is the desired capacity in instances: the counted and the missing ones, less the overdue.
+// TargetInstances is the desired capacity in instances, with those that AWS keeps beyond it: the counted and the missing ones, less the overdue.
 func (g *Group) TargetInstances() int {
 	if !g.Source.Weighted() {
-		return g.DesiredCapacity - g.Overdue
+		return g.Reached() - g.Overdue
 	}
 	return len(g.Counted()) + g.Missing() - g.Overdue
 }
@@ -52,12 +52,14 @@ func (g *Group) MaxInstances() int {
 	return len(g.Counted()) + max(0, g.MaxSize-g.CountedCapacity())/g.Source.MinWeight() - g.Overdue
 }
 
-// MinInstances is the least number of instances, as far as the weights show: the minimum size must remain if the heaviest go, or be reached.
+// MinInstances is the least number of instances by the weights: the minimum size must remain if the heaviest go, or be reached. An instance goes
+// either with the capacity that AWS keeps beyond the desired one or with the desired one, as Terminate does it.
 func (g *Group) MinInstances() int {
 	if !g.Source.Weighted() {
 		return g.MinSize
 	}
-	spare := max(0, g.Reached()-g.Overdue*g.Source.MinWeight()-g.MinSize) / g.heaviest()
+	spare := max(0, g.Covered()-g.Overdue*g.Source.MinWeight()-g.MinSize) / g.heaviest()
+	spare += max(0, min(g.Kept(), g.Reached()-g.MinSize)) / g.heaviest()
 	return max(0, g.TargetInstances()-spare) + g.InstancesFor(g.MinSize-g.Reached())
 }
 
@@ -144,9 +146,23 @@ func (g *Group) Room() int { return (g.MaxSize - g.Reached()) / g.Source.MinWeig
 // Excess is the capacity that AWS is about to terminate, or holds while it moves instances.
 func (g *Group) Excess() int { return max(0, g.CountedCapacity()-g.Reached()) }
 
-// Reached is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to AWS's
-// maximum size. AWS launches nothing until the desired capacity exceeds it.
-func (g *Group) Reached() int {
+// Reached is the desired capacity, or the capacity beyond it that AWS does not end. AWS launches nothing until the desired capacity exceeds it.
+func (g *Group) Reached() int { return g.Covered() + g.Kept() }
+
+// Held is the desired capacity with the capacity that AWS keeps beyond it. A raise that covers just this does not change it.
+func (g *Group) Held() int { return g.DesiredCapacity + g.Kept() }
+
+// Kept is the capacity that remains only because instances are protected from scale-in, as none is before it is in service, after somebody lowered
+// the desired capacity. It is 0 where AWS may be moving instances and end some soon, and in a zone group, whose desired capacity has it.
+func (g *Group) Kept() int {
+	if g.Zone != "" || g.Operation.Text != "" || g.CapacityRebalance || g.Maintenance.MaxHealthyPercent > 100 {
+		return 0
+	}
+	return max(0, g.CapacityOf(func(i *Instance) bool { return i.Protected && i.Lifecycle.Counts() && !i.Lifecycle.Starting() })-g.Covered())
+}
+
+// Covered is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to AWS's maximum size.
+func (g *Group) Covered() int {
 	return max(g.DesiredCapacity, min(g.CountedCapacity(), g.DesiredCapacity+g.heaviest()-1, max(g.MaxSize, g.AWSMax)))
 }
 

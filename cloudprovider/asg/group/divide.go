@@ -54,7 +54,7 @@ func (g *Group) Divide(among, available []string) []*Group {
 		}
 	}
 	able := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return !slices.Contains(available, v.Zone) })
-	g.level(able, g.MinSize-g.DesiredCapacity, func(v *Group) *int { return &v.MinSize })
+	g.level(able, g.MinSize-g.Reached(), func(v *Group) *int { return &v.MinSize })
 	growing := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return len(among) > 0 && !slices.Contains(among, v.Zone) })
 	g.level(growing, left, func(v *Group) *int { return &v.MaxSize })
 	for _, v := range views {

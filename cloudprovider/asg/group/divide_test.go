@@ -32,7 +32,7 @@ func anyGroup(r *rand.Rand) *Group {
 	zones := append([]string{"y", "x"}[:r.IntN(3)], g.Zones...)
 	mostly := lifecycles[r.IntN(len(lifecycles))]
 	for n := range r.IntN(20) {
-		i := Instance{ID: fmt.Sprintf("i-%02d", n), Zone: zones[r.IntN(len(zones))], Lifecycle: "InService", Weight: weights[r.IntN(len(weights))]}
+		i := Instance{ID: fmt.Sprintf("i-%02d", n), Zone: zones[r.IntN(len(zones))], Lifecycle: "InService", Weight: weights[r.IntN(len(weights))], Protected: r.IntN(4) > 0}
 		if r.IntN(3) == 0 {
 			i.Lifecycle = mostly
 		} else if r.IntN(3) == 0 {
@@ -141,9 +141,9 @@ func wrong(g *Group, views []*Group) (found []string) {
 	}
 	if !g.Source.Weighted() && g.ZoneLimits == nil {
 		size := func(v *Group) int { return v.MaxSize }
-		must(total(views, size) == max(g.MaxSize, g.DesiredCapacity), "maximum size: %d over all views, %d in the group of %d", total(views, size), g.MaxSize, g.DesiredCapacity)
+		must(total(views, size) == max(g.MaxSize, g.Reached()), "maximum size: %d over all views, %d in the group of %d", total(views, size), g.MaxSize, g.DesiredCapacity)
 	}
-	if least := func(v *Group) int { return v.MinSize }; !g.Source.Weighted() && g.ZoneLimits == nil && g.MinSize >= g.DesiredCapacity && g.MaxSize >= g.MinSize {
+	if least := func(v *Group) int { return v.MinSize }; !g.Source.Weighted() && g.ZoneLimits == nil && g.MinSize >= g.Reached() && g.MaxSize >= g.MinSize {
 		same("minimum that is not reached", least)
 	}
 	left := g.MaxSize - total(views, func(v *Group) int { return v.DesiredCapacity })
@@ -190,7 +190,7 @@ func TestZoneGroupsAddUpToGroup(t *testing.T) {
 			limit(g, r)
 		}
 		for what, is := range map[string]bool{"weights": g.Source.Weighted(), "excess": g.Excess() > 0, "withdrawable": g.Withdrawable() > 0,
-			"overdue": g.Overdue > 0, "narrowed": g.MaxSize < g.DesiredCapacity, "below the minimum": g.DesiredCapacity < g.MinSize,
+			"overdue": g.Overdue > 0, "narrowed": g.MaxSize < g.DesiredCapacity, "kept": g.Kept() > 0, "below the minimum": g.DesiredCapacity < g.MinSize,
 			"zone limits": len(g.ZoneLimits) > 0, "withdrawable and overdue": g.Withdrawable() > 0 && g.Overdue > 0} {
 			if is {
 				seen[what]++
@@ -212,7 +212,7 @@ func TestZoneGroupsAddUpToGroup(t *testing.T) {
 			t.Fatalf("group %+v", g)
 		}
 	}
-	assert.Len(t, seen, 8, "chance made too little of")
+	assert.Len(t, seen, 9, "chance made too little of")
 	for what, count := range seen {
 		assert.Truef(t, count >= 100, "chance made but %d groups with: %s", count, what)
 	}

@@ -132,7 +132,7 @@ type underWay struct {
 	wanted map[string]int  // instances that AWS will be asked for, by zone, "" for any
 	asked  map[string]int  // instances that AWS is being asked for
 	before map[string]bool // the instances before AWS was asked, by ID
-	from   int             // the desired capacity then, less our terminations since
+	from   int             // Held then, less our terminations since
 	failed []group.FailedIncrease
 	count  int // of all failures so far
 	shown  int // the last failure that a whole loop could see

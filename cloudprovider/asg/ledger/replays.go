@@ -74,7 +74,7 @@ func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.T
 	if before == nil || l.Grown(now) {
 		return 0
 	}
-	grown, come := max(0, g.DesiredCapacity-before.DesiredCapacity), 0
+	grown, come := max(0, g.Held()-before.Held()), 0
 	if zone == "" {
 		return grown / g.Source.MinWeight()
 	}

@@ -161,7 +161,7 @@ func (w *world) accepted(desired int) {
 // raise raises the desired capacity by an instance. done reports that AWS does it, and answered that it tells us.
 func (w *world) raise(done, answered bool) bool {
 	g := w.Group()
-	plan, err := w.PlanRaise(g, 1)
+	plan, err := w.PlanRaise(g, g.Reached(), 1)
 	switch {
 	case err != nil || w.writing():
 		return false

@@ -82,7 +82,7 @@ func TestLaunchThatFailsAfterAReadingHasShownIt(t *testing.T) {
 			return l.Group()
 		}
 		raise := func(n int) int {
-			plan, err := l.PlanRaise(l.Group(), n)
+			plan, err := l.PlanRaise(l.Group(), l.Group().Reached(), n)
 			require.NoError(t, err)
 			return plan.Desired
 		}
@@ -130,7 +130,7 @@ func TestPassingFailureOfOurRequestCountsOnceAWSHasRepeatedIt(t *testing.T) {
 			l := ledger.New()
 			g := &group.Group{Name: "a", MaxSize: 20, Zones: []string{"a"}, ReadAt: now}
 			l.Read(g)
-			plan, err := l.PlanRaise(g, 2)
+			plan, err := l.PlanRaise(g, g.Reached(), 2)
 			require.NoError(t, err)
 			l.Attempt(plan.Desired, 0, now)
 			l.Raised(plan, true, now, now, now)

@@ -30,7 +30,7 @@ func (l *Ledger) NextIncrease() map[string]int {
 	default:
 		u.asked, u.wanted = u.wanted, map[string]int{}
 	}
-	u.from, u.before = l.group.DesiredCapacity, make(map[string]bool, len(l.group.Instances))
+	u.from, u.before = l.group.Held(), make(map[string]bool, len(l.group.Instances))
 	for at := range l.group.Instances {
 		u.before[l.group.Instances[at].ID] = true
 	}
@@ -70,7 +70,7 @@ func (l *Ledger) BeginLoop() (dismissed bool) {
 
 // awaited returns how many of the instances that AWS is being asked for have not come: all growth since counts for them.
 func (u *underWay) awaited(g *group.Group, zone string) int {
-	come := g.DesiredCapacity - u.from
+	come := g.Held() - u.from
 	if zone != "" {
 		come = g.CapacityOf(func(i *group.Instance) bool {
 			return i.Lifecycle.Counts() && i.Zone == zone && !u.before[i.ID]
@@ -91,7 +91,7 @@ func (u *underWay) unlisted(g *group.Group) int {
 		return 0
 	}
 	listed := g.CapacityOf(func(i *group.Instance) bool { return i.Lifecycle.Counts() && !u.before[i.ID] })
-	return min(awaited*g.Source.MinWeight(), max(0, g.DesiredCapacity-u.from-listed))
+	return min(awaited*g.Source.MinWeight(), max(0, g.Held()-u.from-listed))
 }
 
 // Shown returns the group with the increases that are under way or have failed.

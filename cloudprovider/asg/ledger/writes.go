@@ -12,22 +12,22 @@ type Raise struct {
 	request request // of ours once AWS has accepted it
 }
 
-// PlanRaise plans a raise by n instances from the fresh reading g. With an n of 0 the desired capacity covers what heavy instances have brought. The
+// PlanRaise plans a raise by n instances from the present capacity of the fresh reading g. With an n of 0 the desired capacity covers just that. The
 // error is a *group.LimitError.
-func (l *Ledger) PlanRaise(g *group.Group, n int) (Raise, error) {
-	reached, least, weight := g.Reached(), l.Floor(), g.Source.MinWeight()
-	wanted := max(reached+n*weight, min(least, g.MaxSize))
-	desired := max(wanted, g.StatedCapacity) // a seemingly old reading may show another writer's new value
+func (l *Ledger) PlanRaise(g *group.Group, present, n int) (Raise, error) {
+	least, weight := l.Floor(), g.Source.MinWeight()
 	most := g.MaxSize
 	if n == 0 { // the instances are there already, whatever a flag or a schedule allows
 		most = max(most, g.AWSMax)
 	}
+	wanted := max(present+n*weight, min(least, g.MaxSize))
+	desired := max(wanted, g.StatedCapacity) // a seemingly old reading may show another writer's new value
 	if desired > most {
 		return Raise{}, &group.LimitError{Group: g.Name, Desired: desired, Limit: most, LimitIsMost: true}
 	}
 	return Raise{Desired: desired, request: request{
-		asked:     l.request.asked + max(0, wanted-max(least, reached))/weight, // with the instances that are still starting
-		instances: g.Requested + (wanted-reached)/weight,
+		asked:     l.request.asked + max(0, wanted-max(least, present))/weight, // with the instances that are still starting
+		instances: g.Requested + (wanted-present)/weight,
 	}}, nil
 }
 

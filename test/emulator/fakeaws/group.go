@@ -178,15 +178,15 @@ func (d Distribution) spotPools() int {
 	return first(d.SpotInstancePools, 2)
 }
 
-// victim is the instance that scale-in would end next, or nil. It never picks a protected one. As the default termination
-// policy does, it takes the zone with the most instances, there instances of an older launch template or version first, and among
-// them the one launched first. The policy's last resort, closeness to the next billing hour, is approximated by age. In a strict account it is
-// chance.
+// victim is the instance that scale-in would end next, or nil. It never picks a protected one, but no instance is protected before it is in
+// service (user guide, "Use instance scale-in protection"). As the default termination policy does, it takes the zone with the most
+// instances, there instances of an older launch template or version first, and among them the one launched first. The policy's last resort,
+// closeness to the next billing hour, is approximated by age. In a strict account it is chance.
 func (a *account) victim(g *group) *instance {
 	zones := g.zoneCounts()
 	var victim *instance
 	for _, i := range shuffled(a, slices.Clone(g.instances)) { // oldest first, or in any order
-		if !i.counts() || i.protected {
+		if !i.counts() || i.protected && i.state == inService {
 			continue
 		}
 		if victim == nil || zones[i.pool.zone] > zones[victim.pool.zone] ||

@@ -208,6 +208,9 @@ func (a *account) launchNow(call synchronousLaunch) xmlLaunch {
 		a.raise(g, i.weight, call.by)
 		out.add(a, i)
 	}
+	if g.capacity() > g.Desired+g.surplus { // protected instances are beyond it, and these are not protected yet
+		a.scaleIn(g)
+	}
 	if failed, unlisted := max(0, call.capacity-launched), time.Duration(a.delays.Unlisted); unlisted > 0 {
 		g.failing += failed
 		a.timeline.after(unlisted, func() {
