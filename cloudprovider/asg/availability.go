@@ -1,10 +1,15 @@
 package asg
 
 import (
+	"cmp"
 	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
@@ -13,6 +18,7 @@ type availability struct {
 	failed      *cooldown.List // pools in which launches failed
 	interrupted *cooldown.List // pools that EC2 took spot instances back from
 	shifts      *cooldown.Shifts
+	cluster     func() string // our name, "" while it is not known
 }
 
 // inZone returns why nothing can be launched in a zone of the group now: a zonal shift, or the cool-down of its pools.
@@ -24,10 +30,21 @@ func (a availability) inZone(g *group.Group, zone string) (cooldown.Period, bool
 }
 
 func (a availability) shifted(g *group.Group, zone string) (cooldown.Period, bool) {
-	if !g.ZonalShift {
-		return cooldown.Period{}, false
+	return a.shifts.InZone(g.Name, zone, a.shiftedBy(g))
+}
+
+// shiftedBy returns the ARNs whose zonal shifts concern the group: its own if its policy enables them, its cluster's if that may be of EKS.
+func (a availability) shiftedBy(g *group.Group) (arns []string) {
+	if g.ZonalShift {
+		arns = append(arns, g.ARN)
 	}
-	return a.shifts.InZone(g.Name, g.ARN, zone)
+	name := cmp.Or(ownership.States(g), a.cluster())
+	of, err := arn.Parse(g.ARN)
+	if err != nil || name == "" || strings.Contains(name, ".") { // no name of EKS has a dot, and each of kOps has
+		return arns
+	}
+	of.Service, of.Resource = "eks", "cluster/"+name
+	return append(arns, of.String())
 }
 
 // inAllZones returns the first cool-down to end if no zone of the group is available, or not the one that is named.

@@ -62,7 +62,13 @@ func (c *Cache) turn(ctx context.Context) {
 		c.looked = c.clock.Now()
 		c.actions.Want("")
 	}
-	if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) {
+	shiftable := map[string]bool{}
+	for _, g := range c.groups.Snapshot().Groups() {
+		for _, arn := range c.available.shiftedBy(g) {
+			shiftable[arn] = true
+		}
+	}
+	if len(shiftable) > 0 {
 		c.available.shifts.Want("")
 	}
 	c.groups.mu.Lock()
@@ -79,7 +85,7 @@ func (c *Cache) turn(ctx context.Context) {
 	}
 	c.groups.mu.Unlock()
 	c.acted = actions
-	if c.available.shifts.Changed(ctx) || changed {
+	if c.available.shifts.Changed(ctx, shiftable) || changed {
 		signal(c.groups.changed)
 	}
 }

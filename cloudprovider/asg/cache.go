@@ -36,7 +36,7 @@ type Options struct {
 	Cluster, StockCluster string
 	// ClusterInUserData finds the name of the cluster in user data in AWS's form, "" where there is none. A nil one finds none.
 	ClusterInUserData func(userData string) string
-	ZonalShifts       cooldown.ShiftAPIs // asked while a group enables zonal shift
+	ZonalShifts       cooldown.ShiftAPIs // asked while a group enables zonal shift, or its cluster may be of EKS
 	Actions           ActionsAPI         // nil: scheduled actions come unseen
 	Clock             clock.WithTicker
 	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
@@ -95,9 +95,10 @@ func NewCache(o Options) *Cache {
 	g := newGroups(o.Cluster, o.StockCluster)
 	g.identity.Assumed = o.Discovery.Assumed
 	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock, began: o.Clock.Now(),
-		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
-		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
-		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
+		specs: launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
+		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), cluster: g.Cluster,
+			shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock, func() bool { return !g.enableShifts() })},
+		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.calls.launch, c.calls.batchTermination = cooldown.NewBreaker(o.Clock, "LaunchInstances"), cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")
 	c.together.Clock, c.together.Call = o.Clock, c.terminate

@@ -61,6 +61,11 @@ func newGroups(cluster, stockCluster string) *groups {
 // Snapshot returns the newest reading. It is empty before Start.
 func (s *groups) Snapshot() *group.Snapshot { return s.current.Load() }
 
+// enableShifts reports whether the policy of a group enables zonal shift.
+func (s *groups) enableShifts() bool {
+	return slices.ContainsFunc(s.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift })
+}
+
 // publish makes the entries the next Snapshot. The caller holds mu.
 func (s *groups) publish() {
 	groups := make(map[string]*group.Group, len(s.entries))

@@ -16,7 +16,9 @@ const (
 	resolveAtStartMost = 20 * time.Second
 	refusedAtStartMost = time.Minute
 	// shiftsAtStartMost bounds the first look-up of zonal shifts, whose endpoint a network may lack. A later one brings them.
-	shiftsAtStartMost = 5 * time.Second
+	// clusterShiftAtStartMost does where no group enables them, and most clusters have none.
+	shiftsAtStartMost       = 5 * time.Second
+	clusterShiftAtStartMost = time.Second
 	// Writes read their group anew whatever its age. But a reading that is minutes old is no ground to choose by.
 	oldestToRemove = 3 * time.Minute
 	oldestToAdd    = 10 * time.Minute

@@ -55,8 +55,12 @@ func (c *Cache) readLaunches(ctx context.Context) error {
 	defer cancel()
 	c.turn(ctx) // wants them
 	var beside sync.WaitGroup
+	most := clusterShiftAtStartMost
+	if c.groups.enableShifts() {
+		most = shiftsAtStartMost
+	}
 	beside.Go(func() {
-		limited, cancel := context.WithTimeout(resolveCtx, shiftsAtStartMost)
+		limited, cancel := context.WithTimeout(resolveCtx, most)
 		defer cancel()
 		c.available.shifts.Once(limited)
 	})

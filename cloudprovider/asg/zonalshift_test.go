@@ -1,13 +1,20 @@
 package asg_test
 
 import (
+	"bytes"
+	"context"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -52,6 +59,59 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 	}
 }
 
+// ofEKS is a group over three zones whose tag names its cluster of EKS.
+func ofEKS(name, cluster string) fakeaws.AutoScalingGroup {
+	g := zonal(name, 0, 0, 9)
+	g.Tags["eks:cluster-name"] = cluster
+	return g
+}
+
+// The shift of an EKS cluster has a resource of its own in ARC, and needs no policy of the groups.
+func TestShiftOfTheClusterClosesItsZone(t *testing.T) {
+	t.Parallel()
+	shifted, others, none := []string{"us-west-2b"}, []string{"us-west-2a"}, []string{}
+	for name, tt := range map[string]struct {
+		group fakeaws.AutoScalingGroup
+		named string
+	}{
+		"that its tag names": {group: ofEKS("a", "prod")},
+		"that a flag names":  {group: zonal("a", 0, 0, 9), named: "prod"},
+		"beside a shift of its own": {group: func() fakeaws.AutoScalingGroup {
+			g := ofEKS("a", "prod")
+			g.ZonalShift, g.ShiftedZones = true, []string{"us-west-2c"}
+			return g
+		}()},
+	} {
+		t.Run(name, bubbled(func(t *testing.T) {
+			now := clockAt(time.Minute)
+			w := newWorld(t, tt.group, ofEKS("b", "prod"), ofEKS("c", "other"), ofEKS("d", "prod")).with(at(now)).
+				with(func(o *asg.Options) { o.Cluster = tt.named })
+			w.calls.edit = func(g *types.AutoScalingGroup) {
+				if *g.AutoScalingGroupName == "d" {
+					g.AutoScalingGroupARN = nil
+				}
+			}
+			w.running()
+			w.must(w.aws.EditGroup("c", fakeaws.GroupEdit{ClusterShiftedZones: &others}))
+			w.must(w.aws.EditGroup("b", fakeaws.GroupEdit{ClusterShiftedZones: &shifted}))
+			w.shift("a", now, fakeaws.GroupEdit{}, "us-west-2b", true)
+			assert.False(t, w.cache.Shifted(w.group("a"), "us-west-2a"), "another cluster's shift counts")
+			assert.False(t, w.cache.Shifted(w.group("d"), "us-west-2b"), "a group without an ARN is shifted")
+			want := map[string]int{"a": 2, "c": 2}
+			if tt.group.ZonalShift {
+				want = map[string]int{"a": 4}
+			}
+			w.increase(4)
+			assert.Empty(t, cmp.Diff(want, w.perZone("a")), "instances by zone during the shift (-want +got)")
+			w.must(w.aws.EditGroup("b", fakeaws.GroupEdit{ClusterShiftedZones: &none}))
+			w.shift("a", now, fakeaws.GroupEdit{}, "us-west-2b", false)
+			w.increase(2)
+			want["b"] = 2
+			assert.Empty(t, cmp.Diff(want, w.perZone("a")), "instances by zone after the shift (-want +got)")
+		}))
+	}
+}
+
 func TestDeniedLookUpShiftsNoZone(t *testing.T) {
 	t.Parallel()
 	shifted := []string{"us-west-2b"}
@@ -80,8 +140,10 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 		fault fakeaws.Fault
 		want  func(calls int) bool // in some minutes
 	}{
-		"no group enables them": {group: zonal("a", 0, 0, 9), want: func(calls int) bool { return calls == 0 }},
-		"a group enables them":  {group: shiftable("a"), want: func(calls int) bool { return calls > 1 }},
+		"no group enables them":           {group: zonal("a", 0, 0, 9), want: func(calls int) bool { return calls == 0 }},
+		"a cluster of EKS may be shifted": {group: ofEKS("a", "prod"), want: func(calls int) bool { return calls > 1 }},
+		"a cluster of kOps cannot be":     {group: ofEKS("a", "prod.example.com"), want: func(calls int) bool { return calls == 0 }},
+		"a group enables them":            {group: shiftable("a"), want: func(calls int) bool { return calls > 1 }},
 		"denied": {group: shiftable("a"), fault: fakeaws.Fault{Code: "AccessDeniedException"},
 			want: func(calls int) bool { return calls >= 1 && calls < 8 }},
 		"no such service": {group: shiftable("a"), fault: fakeaws.Fault{Code: "UnknownOperationException"},
@@ -103,6 +165,42 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 			got := w.aws.Calls()[look]
 			assert.Truef(t, tt.want(got), "%d calls in %s", got, now.Since(edge()))
 			w.increasesTo(3, 3) // want a launch all the same
+		}))
+	}
+}
+
+// Most clusters have no zonal shift, and many a role lacks the permission to see one. Neither is news, as before the autoscaler looked.
+func TestShiftOfAClusterThatCannotBeSeenIsNoNews(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		group fakeaws.AutoScalingGroup
+		fault fakeaws.Fault
+		lines int
+	}{
+		"the permission lacks":                  {group: ofEKS("a", "prod"), fault: fakeaws.Fault{Code: "AccessDeniedException"}},
+		"the endpoint does not answer":          {group: ofEKS("a", "prod"), fault: fakeaws.Fault{Latency: fakeaws.Duration(time.Hour)}},
+		"another cluster's shift":               {group: ofEKS("a", "prod")},
+		"a group enables shifts, no permission": {group: shiftable("a"), fault: fakeaws.Fault{Code: "AccessDeniedException"}, lines: 1},
+	} {
+		t.Run(name, bubbled(func(t *testing.T) {
+			var log bytes.Buffer
+			ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(4))))
+			other := ofEKS("b", "other")
+			other.ClusterShiftedZones = []string{"us-west-2a"}
+			w := newWorld(t, tt.group, other).with(func(o *asg.Options) { o.Cluster = "prod" })
+			if tt.fault.Action = "ListManagedResources"; tt.fault.Code != "" || tt.fault.Latency > 0 {
+				w.aws.Inject(tt.fault)
+			}
+			began := time.Now()
+			w.must(w.cache.Start(ctx))
+			if tt.lines == 0 {
+				assert.LessOrEqual(t, time.Since(began), 3*time.Second, "time until the first loop")
+			}
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+			defer cancel()
+			w.must(w.cache.Run(ctx))
+			got := strings.Count(strings.ToLower(log.String()), "zonal shifts")
+			assert.Equalf(t, tt.lines, got, "lines about zonal shifts:\n%s", log.String())
 		}))
 	}
 }

@@ -3,7 +3,7 @@
 //
 // A List keeps the cool-downs of pools, Shifts the shifted zones, a Breaker the unanswered calls. The package also classifies AWS's scaling
 // activities, because most failures show there first. It starts no goroutine: its caller runs Shifts, and calls Want while a group
-// enables zonal shift.
+// enables zonal shift, or its cluster may be of EKS.
 //
 // The package must not import asg, which stands on it, nor launchspec, because a cool-down is about pools, whatever a group
 // would launch there. It knows no Kubernetes type.

@@ -35,52 +35,57 @@ type ShiftAPIs struct {
 	EC2    lookup.ZonesAPI
 }
 
-// Shifts knows from which zones Amazon Application Recovery Controller shifts groups away, by the ARN of the group. Auto Scaling launches nothing
-// there, but it does not stop a launch that names the zone. Changed belongs to one goroutine, the rest is safe for concurrent use.
+// Shifts knows from which zones Amazon Application Recovery Controller shifts groups and EKS clusters away, by ARN. Auto Scaling launches
+// nothing in the shifted zone of a group, but it does not stop a launch that names the zone. EKS cordons the nodes in the shifted zone of a
+// cluster, and keeps only managed node groups from launching there. Changed belongs to one goroutine, the rest is safe for concurrent use.
 type Shifts struct {
 	*lookup.Cache[shiftedZones]
 	apis  ShiftAPIs
 	clock clock.PassiveClock
-	seen  *lookup.Answers[shiftedZones] // by Changed
+	seen  map[string][]string // by Changed
 
 	names map[string]string // zone names, by zone ID, for the look-up only
 }
 
-func NewShifts(apis ShiftAPIs, c clock.Clock) *Shifts {
+// NewShifts returns Shifts that know nothing yet. quiet is as in lookup.Question.
+func NewShifts(apis ShiftAPIs, c clock.Clock, quiet func() bool) *Shifts {
 	s := &Shifts{apis: apis, clock: c, names: map[string]string{}}
 	s.Cache = lookup.New(c, apis.Shifts != nil, lookup.Question[shiftedZones]{AtOnce: 1, Whole: true, Age: shiftInterval, Ask: s.read,
 		Failure: "Could not see zonal shifts, so instances may be launched in a shifted zone",
-		Remedy:  "allow arc-zonal-shift:ListManagedResources and ec2:DescribeAvailabilityZones"})
-	s.seen = s.Known()
+		Remedy:  "allow arc-zonal-shift:ListManagedResources and ec2:DescribeAvailabilityZones", Quiet: quiet})
 	return s
 }
 
-// InZone returns the cool-down of a zone that the group with the ARN is shifted away from. It makes no call.
-func (s *Shifts) InZone(group, arn, zone string) (Period, bool) {
-	now := s.clock.Now()
-	zones, _ := s.Known().Of(arn)
-	until, shifted := zones[zone]
-	if !shifted || !until.IsZero() && !now.Before(until) {
-		return Period{}, false
+// InZone returns the cool-down of a zone of the group that the owner of one of the ARNs is shifted away from. It makes no call.
+func (s *Shifts) InZone(group, zone string, arns []string) (Period, bool) {
+	now, known := s.clock.Now(), s.Known()
+	for _, arn := range arns {
+		zones, _ := known.Of(arn)
+		until, shifted := zones[zone]
+		if !shifted || !until.IsZero() && !now.Before(until) {
+			continue
+		}
+		if until.IsZero() {
+			until = now.Add(shiftInterval)
+		}
+		return Period{Group: group, Pool: Pool{Zone: zone}, Class: ZonalShift, Until: until,
+			Message: "Amazon Application Recovery Controller shifts the group, or its EKS cluster, away from the zone"}, true
 	}
-	if until.IsZero() {
-		until = now.Add(shiftInterval)
-	}
-	return Period{Group: group, Pool: Pool{Zone: zone}, Class: ZonalShift, Until: until,
-		Message: "Amazon Application Recovery Controller shifts the group away from the zone"}, true
+	return Period{}, false
 }
 
-// Changed reports whether the shifts are others than at its last call.
-func (s *Shifts) Changed(ctx context.Context) bool {
-	known := s.Known()
-	if known == s.seen {
+// Changed reports whether the shifts of the ARNs in ours are others than at its last call.
+func (s *Shifts) Changed(ctx context.Context, ours map[string]bool) bool {
+	zones := map[string][]string{}
+	for arn, shifted := range s.Known().All() {
+		if ours[arn] {
+			zones[arn] = slices.Sorted(maps.Keys(shifted))
+		}
+	}
+	if maps.EqualFunc(zones, s.seen, slices.Equal) {
 		return false
 	}
-	s.seen = known
-	zones := map[string][]string{}
-	for arn, shifted := range known.All() {
-		zones[arn] = slices.Sorted(maps.Keys(shifted))
-	}
+	s.seen = zones
 	klog.FromContext(ctx).Info("Zonal shifts changed: shifted zones get no launches, and their nodes are not removed", "zones", zones)
 	return true
 }

@@ -195,8 +195,8 @@ func Inherit(g, before *group.Group) {
 	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), g.LaunchStated)
 }
 
-// states returns the one name that the group states, empty for none or several.
-func states(g *group.Group) string {
+// States returns the one name that the group states, empty for none or several.
+func States(g *group.Group) string {
 	if len(g.Stated) == 0 || disagrees(g, "") {
 		return ""
 	}
@@ -240,7 +240,7 @@ func (id *Identity) See(ctx context.Context, e Evidence, groups []*group.Group) 
 	}
 	votes, undecided := map[string]int{}, 0
 	for _, g := range groups {
-		name := states(g)
+		name := States(g)
 		for _, i := range g.Instances {
 			switch {
 			case !id.nodes[i.ID]:

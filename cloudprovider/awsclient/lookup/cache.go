@@ -28,6 +28,7 @@ type Question[V any] struct {
 	Keep    time.Duration // the time for which a key is remembered, 0 for ever
 	Failure string        // log line for a call that failed, or that AWS refused if Whole
 	Remedy  string
+	Quiet   func() bool // nobody misses the answer, so a failure before the first one is no news. Nil: it is
 }
 
 // Answers are AWS's answers by key. They never change.
@@ -173,7 +174,7 @@ func (c *Cache[V]) report(ctx context.Context, err error) {
 	if awsclient.IsUnauthenticated(err) { // which is no denial, and a denial may follow
 		reason = "unauthenticated"
 	}
-	if reason == c.reported {
+	if reason == c.reported || c.Quiet != nil && !c.answered && c.Quiet() {
 		return
 	}
 	c.reported = reason

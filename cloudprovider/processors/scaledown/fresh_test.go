@@ -86,16 +86,33 @@ func TestNodeThatIsRebootedIsNoCandidate(t *testing.T) {
 }
 
 func TestShiftedZoneHasNoCandidates(t *testing.T) {
-	shifting := awsworld.Zoned(awsworld.Group("a", "m5.large", 0, 2, 5, nil), "ab")
-	shifting.ZonalShift = true
-	w := awsworld.NewAWS(t, nil, shifting)
-	require.NoError(t, w.AWS.EditGroup("a", fakeaws.GroupEdit{ShiftedZones: &[]string{awsworld.ZoneB}}))
-	w = w.RestartedWith(nil)
-	var all []*corev1.Node
-	for _, i := range w.Cache.Snapshot().Group("a").Instances {
-		all = append(all, awsworld.Node(i.Zone, nodemeta.ProviderID(i.Zone, i.ID)))
+	zone := &[]string{awsworld.ZoneB}
+	for name, tt := range map[string]struct {
+		enabled bool
+		tags    map[string]string
+		shift   fakeaws.GroupEdit
+	}{
+		"of the group":   {enabled: true, shift: fakeaws.GroupEdit{ShiftedZones: zone}},
+		"of its cluster": {tags: map[string]string{"eks:cluster-name": "prod"}, shift: fakeaws.GroupEdit{ClusterShiftedZones: zone}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shifting := awsworld.Zoned(awsworld.Group("a", "m5.large", 0, 2, 5, tt.tags), "ab")
+			shifting.ZonalShift = tt.enabled
+			w := awsworld.NewAWS(t, nil, shifting)
+			require.NoError(t, w.AWS.EditGroup("a", tt.shift))
+			w = w.RestartedWith(nil)
+			var all []*corev1.Node
+			for _, i := range w.Cache.Snapshot().Group("a").Instances {
+				n := awsworld.Node(i.Zone, nodemeta.ProviderID(i.Zone, i.ID))
+				n.Spec.Unschedulable = i.Zone == awsworld.ZoneB // as EKS cordons it
+				all = append(all, n)
+			}
+			w.Eventually(func() string { return cmp.Diff([]string{awsworld.ZoneA}, candidates(t, fresh(w), all...)) })
+			for _, n := range all {
+				assert.Equalf(t, n.Name == awsworld.ZoneB, w.Keeps(n), "the node in %s stays whatever its pods", n.Name)
+			}
+		})
 	}
-	w.Eventually(func() string { return cmp.Diff([]string{awsworld.ZoneA}, candidates(t, fresh(w), all...)) })
 }
 
 // A lifecycle hook may hold an ending instance for hours. The core would remove its node in every loop, and move pods to it.

@@ -155,6 +155,7 @@ type AutoScalingGroup struct {
 	ZonalShift          bool     `json:"zonalShift,omitempty"`                   // its impairment policy enables zonal shift
 	ShiftedZones        []string `json:"shiftedZones,omitempty"`                 // that its owner shifts it away from
 	AutoshiftZones      []string `json:"autoshiftZones,omitempty"`               // that AWS shifts it away from
+	ClusterShiftedZones []string `json:"clusterShiftedZones,omitempty"`          // that the EKS cluster of its tag is shifted away from
 	ZoneDistribution    string   `json:"availabilityZoneDistribution,omitempty"` // balanced-best-effort, reported only
 	Operator            string   `json:"operator,omitempty"`                     // the only service that may change it
 	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`

@@ -136,6 +136,8 @@ type GroupEdit struct {
 	ShiftedZones   *[]string `json:"shiftedZones,omitempty"` // an empty list ends the zonal shifts
 	AutoshiftZones *[]string `json:"autoshiftZones,omitempty"`
 
+	ClusterShiftedZones *[]string `json:"clusterShiftedZones,omitempty"`
+
 	// One of these may replace the group's own.
 	LaunchTemplate       *LaunchTemplateRef    `json:"launchTemplate,omitempty"`
 	LaunchConfiguration  string                `json:"launchConfiguration,omitempty"`
@@ -155,6 +157,9 @@ func (e GroupEdit) applied(g AutoScalingGroup) AutoScalingGroup {
 	}
 	if e.AutoshiftZones != nil {
 		g.AutoshiftZones = *e.AutoshiftZones
+	}
+	if e.ClusterShiftedZones != nil {
+		g.ClusterShiftedZones = *e.ClusterShiftedZones
 	}
 	g.Min, g.Max = or(e.Min, g.Min), or(e.Max, g.Max)
 	g.Desired = or(e.Desired, min(max(g.Desired, g.Min), g.Max))

@@ -39,28 +39,35 @@ func zonalShiftAction(r *http.Request) string {
 	return r.Method + " " + r.URL.Path
 }
 
-// listManagedResources answers with the groups whose policy enables zonal shift, on one page.
+// listManagedResources answers with the groups whose policy enables zonal shift, and with the EKS clusters that are shifted, on one page.
 func (a *account) listManagedResources(*request) (any, error) {
 	out := managedResources{Items: []managedResource{}}
 	for _, g := range a.groups {
-		if !g.ZonalShift {
-			continue
+		if g.ZonalShift {
+			out.Items = append(out.Items, a.shiftable(g.arn, g.Name, g.Zones, g.ShiftedZones, g.AutoshiftZones))
 		}
-		m := managedResource{ARN: g.arn, Name: g.Name, ZonalShifts: []zonalShift{}, Autoshifts: []zonalShift{}}
-		now := time.Now()
-		for _, zone := range g.Zones {
-			id := zoneID(a.region, zone)
-			m.Zones = append(m.Zones, id)
-			if slices.Contains(g.ShiftedZones, zone) {
-				m.ZonalShifts = append(m.ZonalShifts, zonalShift{AppliedStatus: "APPLIED", AwayFrom: id, StartTime: now.Unix(),
-					ExpiryTime: now.Add(time.Hour).Unix()})
-			}
-			if slices.Contains(g.AutoshiftZones, zone) {
-				m.Autoshifts = append(m.Autoshifts, zonalShift{AppliedStatus: "APPLIED", AwayFrom: id, StartTime: now.Unix()})
-			}
+		if name := g.Tags["eks:cluster-name"]; len(g.ClusterShiftedZones) > 0 {
+			arn := "arn:" + a.partition + ":eks:" + a.region + ":" + a.id + ":cluster/" + name
+			out.Items = append(out.Items, a.shiftable(arn, name, g.Zones, g.ClusterShiftedZones, nil))
 		}
-		out.Items = append(out.Items, m)
 	}
 	slices.SortFunc(out.Items, func(x, y managedResource) int { return strings.Compare(x.Name, y.Name) })
 	return out, nil
+}
+
+func (a *account) shiftable(arn, name string, zones, shifted, autoshifted []string) managedResource {
+	m := managedResource{ARN: arn, Name: name, ZonalShifts: []zonalShift{}, Autoshifts: []zonalShift{}}
+	now := time.Now()
+	for _, zone := range zones {
+		id := zoneID(a.region, zone)
+		m.Zones = append(m.Zones, id)
+		if slices.Contains(shifted, zone) {
+			m.ZonalShifts = append(m.ZonalShifts, zonalShift{AppliedStatus: "APPLIED", AwayFrom: id, StartTime: now.Unix(),
+				ExpiryTime: now.Add(time.Hour).Unix()})
+		}
+		if slices.Contains(autoshifted, zone) {
+			m.Autoshifts = append(m.Autoshifts, zonalShift{AppliedStatus: "APPLIED", AwayFrom: id, StartTime: now.Unix()})
+		}
+	}
+	return m
 }
