@@ -65,6 +65,8 @@ type Options struct {
 	// Full reports whether a limit other than its maximum size keeps an Auto Scaling group from another instance. Instances that are about to
 	// go count against such a limit. Nil is for no limit.
 	Full func(group string) bool
+	// Halted reports whether the core ends its loops before it helps pods, because too many nodes are not Ready.
+	Halted func() bool
 	// Elsewhere returns which node with another provider ID an instance without a node may be, and what helps, or nothing.
 	Elsewhere func(instance string) (cause, remedy string)
 	// SeeCluster has Groups know which nodes are ours, and so which groups are another cluster's. Run calls it before the first message,

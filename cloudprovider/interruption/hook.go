@@ -68,7 +68,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	case instance == nil && !occupied && !g.WarmPool && h.Clock.Now().Sub(announced) > hookSettle:
 		return queue.Done(), stale // the group would show it if it waited
 	case instance == nil && !occupied: // of the warm pool, where it may have a node, or gone
-		return h.complete(ctx, e, noNode)
+		return h.complete(ctx, m, e, noNode)
 	case instance == nil && !g.WarmPool, instance != nil && owner.Name != e.Group:
 		return queue.Done(), stale // terminated or detached
 	case !isHeld(g, instance) && h.Clock.Now().Sub(announced) < hookSettle:
@@ -77,7 +77,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	case !isHeld(g, instance):
 		return queue.Done(), stale // spared, or never meant
 	case h.node(id) == nil || h.dealtWith(id):
-		return h.complete(ctx, e, empty)
+		return h.complete(ctx, m, e, empty)
 	}
 	r := reasonFor(e, announced, h.Clock.Now())
 	j, ok := h.begin(ctx, id, e.Group, r)
@@ -104,7 +104,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		if i, _ := h.Groups.Snapshot().Instance(id); i != nil && i.Lifecycle.Counts() {
 			h.recall(id) // it stays, with another root volume, and may be interrupted
 		}
-		return h.complete(ctx, e, out)
+		return h.complete(ctx, m, e, out)
 	}
 	return result, out
 }
@@ -212,8 +212,8 @@ func isOver(err error) bool {
 }
 
 // complete lets Auto Scaling go on with an instance. An action that is over already is no error. The message stays until one of
-// the two is so.
-func (h *Handler) complete(ctx context.Context, e event.Event, out outcome) (queue.Result, outcome) {
+// the two is so. A group of the same name in another region or account may wait for its hook, of an instance that is unknown here.
+func (h *Handler) complete(ctx context.Context, m queue.Message, e event.Event, out outcome) (queue.Result, outcome) {
 	in := &autoscaling.CompleteLifecycleActionInput{AutoScalingGroupName: aws.String(e.Group), LifecycleHookName: aws.String(e.Hook),
 		InstanceId: aws.String(e.Instances[0]), LifecycleActionToken: tokenOf(e), LifecycleActionResult: aws.String("CONTINUE")}
 	for try := range completions {
@@ -225,6 +225,9 @@ func (h *Handler) complete(ctx context.Context, e event.Event, out outcome) (que
 			return queue.Done(), out
 		case isOver(err):
 			log.V(1).Info("A lifecycle action is over already", "err", awsclient.Brief(err))
+			if i, _ := h.Groups.Snapshot().Instance(e.Instances[0]); i == nil && out == noNode {
+				return h.leaveToOthers(m, e, ownersTimeHook, ownersPauseHook)
+			}
 			return queue.Done(), out
 		case ctx.Err() != nil:
 			return queue.Retry(0), unfinished

@@ -268,8 +268,8 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 		code              string // with which AWS answers to a completion
 		completions       int
 	}{
-		{name: "in the warm pool", group: "spot", want: "no-node", completions: 1},
-		{name: "in the warm pool, once warmed", group: "spot", want: "no-node", node: true, completions: 1},
+		{name: "gone, or of another account's group of that name", group: "spot", want: "left-to-others", completions: 1},
+		{name: "the same, and its empty node is left", group: "spot", want: "left-to-others", node: true, completions: 1},
 		{name: "gone, and the call is denied", group: "spot", want: "no-node", code: "AccessDenied", completions: 1},
 		{name: "gone, and the endpoint lacks the call", group: "spot", want: "no-node", code: "InvalidAction", completions: 1},
 		{name: "detached", group: "spot", want: "stale", node: true, pod: true},
@@ -290,6 +290,27 @@ func TestHookOfAnInstanceBesideTheGroup(t *testing.T) {
 			w.send(strings.Replace(hookMessage(beside, time.Now()), `"spot"`, fmt.Sprintf("%q", tt.group), 1))
 			w.wait("handled", func() bool { return w.handled()[tt.want+" lifecycle-terminate"] > 0 })
 			assert.Equal(t, tt.completions, w.aws.Calls()["CompleteLifecycleAction"], "completions")
+			q := w.aws.Queues()[0]
+			assert.Equal(t, tt.want == "left-to-others", q.Visible+q.InFlight+q.Delayed == 1, "the message is kept for others")
+			w.within(31*time.Minute, "an empty queue", func() bool { q := w.aws.Queues()[0]; return q.Visible+q.InFlight+q.Delayed == 0 })
+		}))
+	}
+}
+
+func TestHookOfAnInstanceInTheWarmPoolIsCompleted(t *testing.T) {
+	for name, node := range map[string]bool{"before it joins": false, "once warmed": true} {
+		t.Run(name, inBubble(hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+			l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+			l.state.Store("Warmed:Pending:Wait")
+			if !node {
+				w.unregister(l.instance)
+			}
+			w.running(func(o *interruption.Options) { o.Groups = l })
+			require.NoError(t, w.aws.SetDesired("spot", 0))
+			w.waitTerminated(l.instance)
+			w.wait("handled", func() bool { return w.handled()["no-node lifecycle-terminate"] == 1 })
+			w.waitEmptyQueue()
+			assert.Equal(t, 1, w.aws.Calls()["CompleteLifecycleAction"], "completions")
 		}))
 	}
 }

@@ -93,11 +93,14 @@ type jobs struct {
 	mu       sync.Mutex
 	underWay map[string]*job      // by instance, guarded by mu
 	finished map[string]*finished // instances that were dealt with, guarded by mu
-	givenUp  map[try]time.Time    // when last asked for, guarded by mu
+	givenUp  map[try]word         // guarded by mu
 }
 
 // try is the drain of an instance for one reason: a text that names the event, or the ARN of a change that was called off.
 type try struct{ instance, reason string }
+
+// word is AWS's word for which a drain was given up or called off: when AWS said so, by its clock, and when last we heard it.
+type word struct{ said, heard time.Time }
 
 type finished struct {
 	at   time.Time
@@ -106,7 +109,7 @@ type finished struct {
 
 func newJobs(c clock.PassiveClock) *jobs {
 	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]*finished{},
-		givenUp: map[try]time.Time{}}
+		givenUp: map[try]word{}}
 }
 
 // begin returns the job of the instance, and begins it if there is none. It begins none if ctx ends, or if the node has to
@@ -151,7 +154,7 @@ func (s *jobs) end(j *job, out outcome) {
 	case unfinished, terminateFailed, broken:
 	case gaveUp:
 		if r := j.abandoned; r.Kind != event.Reboot && !r.endsAtDeadline() {
-			s.givenUp[try{j.instance, r.Text}] = s.clock.Now()
+			s.givenUp[try{j.instance, r.Text}] = word{r.Said, s.clock.Now()}
 		}
 	default:
 		s.finished[j.instance] = &finished{at: s.clock.Now()}
@@ -181,13 +184,13 @@ func (s *jobs) dealtWith(instance string) bool {
 }
 
 // gaveUp reports whether the drain of the instance for this reason was given up, or called off. It is remembered for as long as its message
-// comes again.
+// comes again. A later word of AWS about a change counts anew.
 func (s *jobs) gaveUp(instance string, r reason) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range []try{{instance, r.Text}, {instance, r.ARN}} {
-		if _, ok := s.givenUp[t]; ok {
-			s.givenUp[t] = s.clock.Now()
+		if w, ok := s.givenUp[t]; ok && !r.Said.After(w.said) {
+			s.givenUp[t] = word{w.said, s.clock.Now()}
 			return true
 		}
 	}
@@ -199,7 +202,7 @@ func (s *jobs) gaveUp(instance string, r reason) bool {
 func (s *jobs) callOff(instance string, r reason) (idle bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.givenUp[try{instance, r.ARN}] = s.clock.Now()
+	s.givenUp[try{instance, r.ARN}] = word{r.Said, s.clock.Now()}
 	j := s.underWay[instance]
 	if j != nil && r.updates(j.current()) {
 		j.escalate(r)
@@ -213,7 +216,7 @@ func (s *jobs) forget(now time.Time, groups *group.Snapshot) (reused map[string]
 	reused = map[string]bool{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.givenUp, func(_ try, at time.Time) bool { return now.Sub(at) > rememberFor })
+	maps.DeleteFunc(s.givenUp, func(_ try, w word) bool { return now.Sub(w.heard) > rememberFor })
 	maps.DeleteFunc(s.finished, func(id string, f *finished) bool {
 		i, _ := groups.Instance(id)
 		counts := i != nil && i.Lifecycle.Counts()

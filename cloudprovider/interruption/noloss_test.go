@@ -3,6 +3,7 @@ package interruption_test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,6 +171,31 @@ func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
 		w.send(warning(warned, time.Now()))
 		w.waitTerminated(warned)
 		w.ended(1, 2, 1) // AWS replaces the instance
+	})(t)
+}
+
+// A zone is cut off, so the core ends each loop before it looks at pods. Nobody but AWS replaces what AWS takes.
+func TestInterruptionsDoNotShrinkAClusterWhoseCoreIsHalted(t *testing.T) {
+	inUse(scalingGroup(0, 5, 5), func(t *testing.T, w *world, occupied string) {
+		ids := w.inService()
+		empty, ends, unjoined, late := ids[1], ids[2], ids[3], ids[4]
+		w.unregister(unjoined)
+		var halted atomic.Bool
+		halted.Store(true)
+		h := w.handler(func(o *interruption.Options) { o.Halted, o.Wake = halted.Load, func() {} })
+		w.background(h.Run)
+		for _, id := range []string{occupied, empty, unjoined} {
+			w.send(warning(id, time.Now()))
+		}
+		w.send(stateChange(ends, "shutting-down"))
+		for _, id := range ids[:4] {
+			w.waitTerminated(id)
+		}
+		w.ended(4, 5, 1)
+		halted.Store(false)
+		w.send(warning(late, time.Now()))
+		w.waitTerminated(late)
+		w.ended(5, 4, 1) // the core replaces what has pods
 	})(t)
 }
 

@@ -184,6 +184,36 @@ func TestChangeThatAWSCallsOffIsNotDrainedFor(t *testing.T) {
 	}
 }
 
+// Each message has an ID of its own. AWS's word about the change is as old as the newest of them.
+func TestChangeThatAWSOpensAgainIsDrainedFor(t *testing.T) {
+	for name, known := range map[string]bool{"called off during its drain": true, "called off before a drain": false} {
+		t.Run(name, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {
+			w.full.Store(true)
+			h := w.handler()
+			w.background(h.Run)
+			retires := change("RETIREMENT", time.Now().Add(40*time.Hour), leaves)
+			open, over := said(retires, "arn:1", "upcoming", 0), said(retires, "arn:1", "closed", time.Second)
+			again := strings.Replace(said(retires, "arn:1", "upcoming", 30*time.Minute), `"id":"h"`, `"id":"again"`, 1)
+			if known {
+				w.send(open)
+				time.Sleep(time.Minute)
+			}
+			w.send(strings.Replace(over, `"id":"h"`, `"id":"over"`, 1))
+			time.Sleep(15 * time.Minute)
+			w.send(open) // SQS may deliver it again
+			time.Sleep(15 * time.Minute)
+			require.Zero(t, w.cordoned(), "nodes cordoned for a change that is called off")
+			w.send(again)
+			w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+			w.full.Store(false)
+			w.decide(h)
+			w.waitTerminated(leaves)
+			w.waitEmptyQueue()
+			w.ended(1, 1, 1)
+		}))
+	}
+}
+
 func TestChangeThatAWSPutsOffIsDrainedForLater(t *testing.T) {
 	for what, ends := range map[string]bool{"RETIREMENT": true, "REBOOT_MAINTENANCE": false} {
 		t.Run(what, inUse(scalingGroup(0, 2, 5), func(t *testing.T, w *world, leaves string) {

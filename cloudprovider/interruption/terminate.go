@@ -135,6 +135,11 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 	if g := h.Groups.Snapshot().Group(j.group); h.replacedByAWS(j) || g != nil && g.LeftAlone(h.Clock.Now(), true).Down {
 		return h.gatherTermination(ctx, j.group, j.instance, true)
 	}
+	// The core asks for no replacement now. One that it asked for before may be one too many, and goes once the core acts again.
+	if h.Halted() {
+		klog.FromContext(ctx).Info("Too many nodes are not Ready for the core to act: AWS replaces the instance")
+		return h.gatherTermination(ctx, j.group, j.instance, true)
+	}
 	err := h.gatherTermination(ctx, j.group, j.instance, false)
 	if !group.AtMinimum(err) {
 		return err

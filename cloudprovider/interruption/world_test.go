@@ -178,6 +178,7 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 		Pods:   factory.Core().V1().Pods().Informer(),
 		Events: record.NewFakeRecorder(10_000), Registerer: w.metrics, Clock: clock.RealClock{},
 		AtDeadline: interruption.Force, Draining: func(string, string, string) {}, SeeCluster: func() {},
+		Halted:    func() bool { return false },
 		Elsewhere: func(string) (cause, remedy string) { return "", "" },
 		Wake: func() {
 			select {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,6 +70,7 @@ type Collector struct {
 	starting map[string]unjoined // instances whose node is not Ready yet, by ID
 	seen     *aws.View           // by the last loop before its scale-up, nil before the first
 	taints   taints.TaintConfig
+	halted   atomic.Bool // by the last loop too many nodes are not ready
 
 	// For the goroutine that puts a loop into words:
 	states  map[string]stateSince   // by node
@@ -163,6 +165,9 @@ func (c *Collector) empty() bool {
 	nodes, _ := c.Nodes.List(labels.Everything()) // the lister reads a cache
 	return !slices.ContainsFunc(nodes, c.ready)
 }
+
+// Halted reports whether the core acts on nothing until more nodes are ready. It is safe for concurrent use.
+func (c *Collector) Halted() bool { return c.halted.Load() }
 
 func (c *Collector) Begin(trigger string, at time.Time) {
 	c.number, c.trigger, c.now = c.number+1, trigger, &facts{at: at}

@@ -679,6 +679,7 @@ func TestUnneededTimeBeginsAnewAfterAnUnhealthyLoop(t *testing.T) {
 		w.at = w.at.Add(time.Minute)
 		r := w.loop()
 		assert.Equalf(t, ready == corev1.ConditionFalse, r.Loop.Result.Code == decision.CodeUnhealthy, "loop %+v", r.Loop)
+		assert.Equal(t, ready == corev1.ConditionFalse, w.seen.Halted(), "halted, so that AWS replaces what it takes")
 		n := w.node(r, "small-1")
 		assert.Truef(t, ready == corev1.ConditionFalse || n.RemovalAt.Equal(w.at.Add(10*time.Minute)),
 			"node %+v, want it to go 10 minutes after %v", n, w.at)

@@ -169,7 +169,8 @@ type Health struct {
 }
 
 func (h Health) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
-	if h.now.unhealthy = !state.IsClusterHealthy(); h.now.unhealthy {
+	h.now.unhealthy = !state.IsClusterHealthy()
+	if h.halted.Store(h.now.unhealthy); h.now.unhealthy {
 		h.Unneeded.Nodes = map[string]scaledown.Unneeded{} // as in the core. Nil would have the next loop read taints
 	}
 	h.noteJoins(state.GetUnregisteredNodes())

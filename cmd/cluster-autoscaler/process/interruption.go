@@ -25,6 +25,7 @@ func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cl
 			most := p.core.MaxNodesTotal
 			return cloud.provider.AtCap(group) || most > 0 && len(nodes.GetStore().ListKeys()) >= most
 		},
+		Halted:     p.decisions.Halted,
 		Elsewhere:  cloud.provider.Elsewhere,
 		SeeCluster: cloud.provider.SeeCluster,
 		Wake: func() {
