@@ -2,6 +2,7 @@ package interruption
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -140,9 +141,10 @@ func (h *Handler) lengthen(ctx, awaited context.Context, j *job, r reason, of ho
 	}
 }
 
-// longestGrace returns the longest grace of the instance's pods that a drain moves.
+// longestGrace returns the longest grace of the instance's pods that a drain moves. Nobody ends the pods of a node that is not Ready.
 func (h *Handler) longestGrace(instance string) (longest time.Duration) {
-	for _, node := range h.names(h.nodes(instance)) {
+	works := slices.DeleteFunc(h.nodes(instance), func(n *corev1.Node) bool { return !nodemeta.Ready(n) })
+	for _, node := range h.names(works) {
 		for _, pod := range nodemeta.PodsOn(h.Pods.GetIndexer(), node) {
 			if drain.Moves(pod, h.Clock.Now()) {
 				grace := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)

@@ -150,7 +150,12 @@ func (g *Group) Excess() int { return max(0, g.CountedCapacity()-g.Reached()) }
 func (g *Group) Reached() int { return g.Covered() + g.Kept() }
 
 // Held is the desired capacity with the capacity that AWS keeps beyond it. A raise that covers just this does not change it.
-func (g *Group) Held() int { return g.DesiredCapacity + g.Kept() }
+func (g *Group) Held() int {
+	if g.Kept() > 0 {
+		return g.Reached()
+	}
+	return g.DesiredCapacity
+}
 
 // Kept is the capacity that remains only because instances are protected from scale-in, as none is before it is in service, after somebody lowered
 // the desired capacity. It is 0 where AWS may be moving instances and end some soon, and in a zone group, whose desired capacity has it.

@@ -124,7 +124,7 @@ func (r *round) record(ctx context.Context, o outcome) {
 		if c := metav1.GetControllerOf(pod); c != nil {
 			r.owners[c.UID] = true
 		}
-		r.latecomers.moved(pod)
+		r.latecomers.left(pod)
 		log.V(2).Info("Asked a pod to leave its node", "forced", o.forced)
 		r.Moved(pod, o.forced, held)
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err) && strings.Contains(err.Error(), "UID in"): // another pod has its name

@@ -51,54 +51,45 @@ type Plan struct {
 }
 
 // Latecomers are pods that come while their node is drained, although it is cordoned. Their next ones would come, too, without end. So a pod stays,
-// as one of a DaemonSet does, if others of its controller came before it and were moved: one if it tolerates the taint, and otherwise mostInTurn.
-// kube-scheduler or a volume may have bound some late. One drain after another may use it.
+// as one of a DaemonSet does, if it came after others of its controller that had come late and were moved: one if it tolerates the taint, and
+// otherwise mostInTurn. kube-scheduler or a volume may have bound some late. One drain after another may use it.
 type Latecomers struct {
-	Cordoned  bool // otherwise none stays
+	Cordoned  bool // otherwise the pods come as usual
 	Tolerates func(*corev1.Pod) bool
 
-	first map[types.UID]bool // pods of the first look, and latecomers that were moved
-	turns map[types.UID]turn // by controller
+	first map[types.UID]int // pods, and how many latecomers of their controller had been moved when they were first seen. -1 for other pods
+	moved map[types.UID]int // latecomers that were moved, by controller
 }
 
-// turn counts the latecomers of a controller that were moved, none created before the one before.
-type turn struct {
-	youngest time.Time // creation, by the API server's clock
-	moved    int
-}
+const mostInTurn, notLate = 10, -1
 
-const mostInTurn = 10
-
-// see notes the pods of the first look.
-func (l *Latecomers) see(pods []*corev1.Pod) {
-	if l == nil || l.first != nil {
+// see notes new pods. Pods of the first look are not late.
+func (l *Latecomers) see(pods []*corev1.Pod, first bool) {
+	if l == nil {
 		return
 	}
-	l.first, l.turns = map[types.UID]bool{}, map[types.UID]turn{}
+	if l.first == nil {
+		l.first, l.moved = map[types.UID]int{}, map[types.UID]int{}
+	}
 	for _, p := range pods {
-		l.first[p.UID] = true
+		if _, seen := l.first[p.UID]; seen {
+			continue
+		}
+		l.first[p.UID] = notLate
+		if c := metav1.GetControllerOfNoCopy(p); c != nil && l.Cordoned && !first {
+			l.first[p.UID] = l.moved[c.UID]
+		}
 	}
 }
 
-// next reports whether the pod came late, after all that have been moved of its controller, and which have.
-func (l *Latecomers) next(pod *corev1.Pod) (controller types.UID, before turn, next bool) {
-	c := metav1.GetControllerOfNoCopy(pod)
-	if l == nil || c == nil || l.first[pod.UID] {
-		return "", turn{}, false
-	}
-	before = l.turns[c.UID]
-	return c.UID, before, !pod.CreationTimestamp.Time.Before(before.youngest) // the API server states whole seconds
-}
-
-func (l *Latecomers) moved(pod *corev1.Pod) {
-	if of, before, next := l.next(pod); next {
-		l.first[pod.UID], l.turns[of] = true, turn{pod.CreationTimestamp.Time, before.moved + 1}
+func (l *Latecomers) left(pod *corev1.Pod) {
+	if l != nil && l.first[pod.UID] != notLate {
+		l.moved[metav1.GetControllerOfNoCopy(pod).UID]++
 	}
 }
 
 func (l *Latecomers) stays(pod *corev1.Pod) bool {
-	_, before, next := l.next(pod)
-	return next && l.Cordoned && (before.moved >= mostInTurn || before.moved > 0 && l.Tolerates(pod))
+	return l != nil && l.Cordoned && (l.first[pod.UID] >= mostInTurn || l.first[pod.UID] > 0 && l.Tolerates(pod))
 }
 
 // Result counts the pods of a drain.

@@ -885,6 +885,53 @@ func TestNodeMayChangeDuringSlowList(t *testing.T) {
 	})
 }
 
+// Three pods land on the node together, and a budget holds two of them. They are no next ones of each other. The next one of theirs stays if it
+// tolerates the cordon, and the node was cordoned when the others came.
+func TestPodsThatComeTogetherAreMoved(t *testing.T) {
+	for _, tt := range []struct {
+		name                string
+		tolerates, cordoned bool
+		moved               int
+	}{
+		{name: "they tolerate the cordon", tolerates: true, cordoned: true, moved: 4},
+		{name: "they do not", cordoned: true, moved: 5},
+		{name: "they came before the cordon", tolerates: true, moved: 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				owned := func(p *corev1.Pod) {
+					p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
+				}
+				c := newCluster(t, pod("a", owned))
+				late := &drain.Latecomers{Tolerates: func(*corev1.Pod) bool { return tt.tolerates }}
+				began, holds := time.Now(), budget("c", "d")
+				c.Refuse = func(r *http.Request, call podserver.Call) error {
+					if time.Since(began) > 45*time.Second {
+						return nil
+					}
+					return holds(r, call)
+				}
+				plan := func() drain.Plan {
+					late.Cordoned = tt.cordoned || time.Since(began) > 40*time.Second
+					return drain.Plan{Deadline: began.Add(2 * time.Minute), Latecomers: late}
+				}
+				go func() {
+					time.Sleep(5 * time.Second)
+					for _, name := range []string{"b", "c", "d"} {
+						c.add(t, pod(name, owned))
+					}
+					time.Sleep(30 * time.Second)
+					c.add(t, pod("e", owned))
+				}()
+				result, err := c.drainer().Drain(t.Context(), on("node"), plan)
+				require.NoError(t, err)
+				assert.Truef(t, result.Evicted == tt.moved && result.Lost == 0, "%+v, want %d evictions", result, tt.moved)
+				assert.Equal(t, tt.moved-4, c.times("evict", "e"), "evictions of the pod that came last")
+			})
+		})
+	}
+}
+
 func TestDrainFollowsChangedPlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a"))

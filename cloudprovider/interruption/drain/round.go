@@ -115,7 +115,7 @@ func (r *round) settle(ctx context.Context) {
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
 func (r *round) look(ctx context.Context, deadline time.Time) (pods []*corev1.Pod, err error) {
 	pods = r.cached(r.nodes())
-	r.latecomers.see(pods)
+	r.latecomers.see(pods, r.present == nil)
 	pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !r.moves(pod) || r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
@@ -124,6 +124,7 @@ func (r *round) look(ctx context.Context, deadline time.Time) (pods []*corev1.Po
 			defer cancel()
 		}
 		pods, err = r.listed(ctx, r.nodes())
+		r.latecomers.see(pods, r.present == nil)
 		pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !r.moves(pod) })
 	}
 	names := r.nodes() // another node may have got a name meanwhile

@@ -104,7 +104,7 @@ func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
 	in.eachGroup(func(g *group.Group) {
 		waiting := in.pods.value.waiting
 		switch {
-		case g.DesiredCapacity >= g.MaxSize && g.MaxSize > 0 && waiting > 0:
+		case g.Room() <= 0 && g.MaxSize > 0 && waiting > 0:
 			c.find(quoted(g), fmt.Sprintf("its maximum size of %d may keep %s waiting", g.MaxSize, why.Count(waiting, "pod")),
 				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), in.resize(g, 2*g.MaxSize))
 		case g.MaxSize == g.MinSize && len(g.Timed) == 0:
