@@ -142,19 +142,23 @@ func TestTheCoreReplacesAnInstanceThatCapacityRebalancingDoesNot(t *testing.T) {
 }
 
 // AWS has launched no replacement. It does so once the instance is terminated, and the pods wait for that.
-func TestGroupThatRebalancesTooLateIsNotWaitedFor(t *testing.T) {
-	g := scalingGroup(0, 2, 5)
-	g.CapacityRebalance = true
-	inBubble(g, func(t *testing.T, w *world) {
-		w.silent()
-		warned := w.inService()[0]
-		w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
-		w.create("b", owned) // which waits for a node
-		w.running()
-		w.send(warning(warned, time.Now()))
-		w.within(40*time.Second, "terminated", func() bool { return w.terminations() > 0 })
-		w.wait("replaced", func() bool { return len(w.inService()) == 2 })
-	})(t)
+func TestReplacementThatComesAfterTheTerminationIsNotWaitedFor(t *testing.T) {
+	for name, halted := range map[string]bool{"in a group that rebalances too late": false, "while the core is halted": true} {
+		t.Run(name, func(t *testing.T) {
+			g := scalingGroup(0, 2, 5)
+			g.CapacityRebalance = !halted
+			inBubble(g, func(t *testing.T, w *world) {
+				w.silent()
+				warned := w.inService()[0]
+				w.create("a", owned, func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning })
+				w.create("b", owned) // which waits for a node
+				w.running(func(o *interruption.Options) { o.Halted = func() bool { return halted } })
+				w.send(warning(warned, time.Now()))
+				w.within(40*time.Second, "terminated", func() bool { return w.terminations() > 0 })
+				w.wait("replaced", func() bool { return len(w.inService()) == 2 })
+			})(t)
+		})
+	}
 }
 
 // AWS takes the instance whatever the owners of pod and group ask for. The group keeps the capacity that its owner wants.

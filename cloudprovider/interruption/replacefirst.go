@@ -95,12 +95,13 @@ func (h *Handler) awaitDecision(ctx context.Context, j *job) bool {
 	return false
 }
 
-// awaitPodsReady waits until the moved pods run on other nodes, or the time is over.
+// awaitPodsReady waits until the moved pods run on other nodes, or the time is over. While the core is halted, AWS launches a node for them
+// once the instance is gone.
 func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID) {
 	began := h.Clock.Now()
 	for len(owners) > 0 && ctx.Err() == nil && h.inGroup(j.instance) {
 		most := podsReadyTime
-		if g := h.Groups.Snapshot().Group(j.group); g != nil && (g.Room() <= 0 || h.Full != nil && h.Full(j.group) ||
+		if g := h.Groups.Snapshot().Group(j.group); g != nil && (g.Room() <= 0 || h.Full != nil && h.Full(j.group) || h.Halted() ||
 			h.replacedByAWS(j) && g.Excess() == 0) {
 			most = podsReadyTimeFull
 		}
