@@ -1,9 +1,9 @@
 package asg_test
 
 import (
-	"bytes"
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,6 +169,24 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 	}
 }
 
+// lines is a log that several goroutines write.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // Most clusters have no zonal shift, and many a role lacks the permission to see one. Neither is news, as before the autoscaler looked.
 func TestShiftOfAClusterThatCannotBeSeenIsNoNews(t *testing.T) {
 	t.Parallel()
@@ -183,7 +201,7 @@ func TestShiftOfAClusterThatCannotBeSeenIsNoNews(t *testing.T) {
 		"a group enables shifts, no permission": {group: shiftable("a"), fault: fakeaws.Fault{Code: "AccessDeniedException"}, lines: 1},
 	} {
 		t.Run(name, bubbled(func(t *testing.T) {
-			var log bytes.Buffer
+			var log lines
 			ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(4))))
 			other := ofEKS("b", "other")
 			other.ClusterShiftedZones = []string{"us-west-2a"}

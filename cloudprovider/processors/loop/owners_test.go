@@ -108,8 +108,16 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 					trigger.PodHandler().OnAdd(newPod("foreign"), false)
 				}
 				const first = 4 * time.Second
-				time.AfterFunc(first-tt.early, func() { trigger.OwnerHandler().OnAdd(tt.owner, false) })
-				time.AfterFunc(first, func() { trigger.PodHandler().OnAdd(ofDefaultScheduler(owned(pendingPod("web-0"))), false) })
+				owner := func() { trigger.OwnerHandler().OnAdd(tt.owner, false) }
+				if tt.early > 0 {
+					time.AfterFunc(first-tt.early, owner)
+				}
+				time.AfterFunc(first, func() {
+					if tt.early == 0 { // just before its pod
+						owner()
+					}
+					trigger.PodHandler().OnAdd(ofDefaultScheduler(owned(pendingPod("web-0"))), false)
+				})
 				if tt.then != nil {
 					time.AfterFunc(first+tt.after, func() { tt.then(trigger) })
 				}

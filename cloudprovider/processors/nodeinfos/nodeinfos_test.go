@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -123,7 +124,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 		nodegroupconfig.NewDefaultNodeGroupConfigProcessor(ctx.NodeGroupDefaults), asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
 	require.NoError(t, state.UpdateNodes(nil, infos, time.Now()))
 	processors.ScaleStateNotifier.Register(state)
-	core := scaleup.New(scaleup.Options{Core: orchestrator.New()})
+	core := scaleup.New(scaleup.Options{Core: orchestrator.New(), Clock: clock.RealClock{}})
 	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
 	_, err = core.ScaleUpToNodeGroupMinSize(nil, infos)
