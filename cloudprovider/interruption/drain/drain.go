@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
@@ -78,6 +79,9 @@ func (l *Latecomers) see(pods []*corev1.Pod, first bool) {
 		l.first[p.UID] = notLate
 		if c := metav1.GetControllerOfNoCopy(p); c != nil && l.Cordoned && !first {
 			l.first[p.UID] = l.moved[c.UID]
+		}
+		if l.stays(p) {
+			klog.Background().Info("A pod came back to a node that is drained, and stays", "pod", klog.KObj(p), "node", klog.KRef("", p.Spec.NodeName))
 		}
 	}
 }
@@ -150,7 +154,7 @@ func (d *Drainer) cached(nodes []string) (pods []*corev1.Pod) {
 func (d *Drainer) Drain(ctx context.Context, nodes func() []string, plan func() Plan) (Result, error) {
 	r := &round{Drainer: d, nodes: nodes, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
 		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, absent: map[types.UID]bool{},
-		alive: map[types.UID]time.Time{}, stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}, stayed: map[types.UID]bool{}}
+		alive: map[types.UID]time.Time{}, stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}
 	return r.run(ctx, plan)
 }
 

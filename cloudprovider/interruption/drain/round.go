@@ -32,7 +32,6 @@ type round struct {
 	absent  map[types.UID]bool      // pods that the API server no longer has, whatever the cache shows
 	stuck   map[types.UID]bool      // pods that Stuck was called with
 	owners  map[types.UID]bool
-	stayed  map[types.UID]bool // latecomers that stay
 
 	latecomers *Latecomers
 
@@ -153,15 +152,7 @@ func (r *round) moves(pod *corev1.Pod) bool {
 		ours.DeletionTimestamp = &metav1.Time{Time: alive.Add(time.Duration(ptr.Deref(pod.DeletionGracePeriodSeconds, 0)) * time.Second)}
 		pod = &ours
 	}
-	if !Moves(pod, now) {
-		return false
-	}
-	stays := r.latecomers.stays(pod)
-	if stays && !r.stayed[pod.UID] {
-		r.stayed[pod.UID] = true
-		klog.Background().Info("A pod came back to a node that is drained, and stays", "pod", klog.KObj(pod), "node", klog.KRef("", pod.Spec.NodeName))
-	}
-	return !stays
+	return Moves(pod, now) && !r.latecomers.stays(pod)
 }
 
 // due are the pods to evict or delete now. A pod on its way keeps its grace, even if the instance ends sooner: nobody could
