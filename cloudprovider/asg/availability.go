@@ -30,6 +30,9 @@ func (a availability) inZone(g *group.Group, zone string) (cooldown.Period, bool
 }
 
 func (a availability) shifted(g *group.Group, zone string) (cooldown.Period, bool) {
+	if a.shifts.Known().Empty() { // as mostly, and each loop asks for each node
+		return cooldown.Period{}, false
+	}
 	return a.shifts.InZone(g.Name, zone, a.shiftedBy(g))
 }
 

@@ -36,6 +36,8 @@ type Answers[V any] struct{ byKey map[string]V }
 
 func (a *Answers[V]) All() iter.Seq2[string, V] { return maps.All(a.byKey) }
 
+func (a *Answers[V]) Empty() bool { return len(a.byKey) == 0 }
+
 func (a *Answers[V]) Of(key string) (V, bool) {
 	value, known := a.byKey[key]
 	return value, known
