@@ -132,8 +132,8 @@ func (a *account) shape(g *group) xmlGroup {
 		x.MaintenancePolicy = &xmlMaintenance{p.MinHealthy, p.MaxHealthy}
 	}
 	x.MaxInstanceLifetime = int(time.Duration(g.MaxInstanceLifetime).Seconds())
-	if g.CapacityRebalance {
-		x.CapacityRebalance = &g.CapacityRebalance
+	if rebalance := g.CapacityRebalance; rebalance {
+		x.CapacityRebalance = &rebalance
 	}
 	if g.LaunchTemplate != nil {
 		spec := a.specShape(*g.LaunchTemplate)

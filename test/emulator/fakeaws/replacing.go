@@ -79,9 +79,11 @@ func (a *account) describeInstanceRefreshes(r *request) (any, error) {
 		return nil, err
 	}
 	var out struct {
-		Refreshes members[*instanceRefresh] `xml:"InstanceRefreshes"`
+		Refreshes members[instanceRefresh] `xml:"InstanceRefreshes"`
 	}
-	out.Refreshes.Member = g.refreshes[:min(limit, len(g.refreshes))]
+	for _, run := range g.refreshes[:min(limit, len(g.refreshes))] {
+		out.Refreshes.Member = append(out.Refreshes.Member, *run) // it goes on while the answer is written
+	}
 	return out, nil
 }
 
