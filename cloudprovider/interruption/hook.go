@@ -52,7 +52,10 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	}
 	id := e.Instances[0]
 	instance, owner := h.Groups.Snapshot().Instance(id)
-	if instance == nil || !isHeld(g, instance) {
+	switch {
+	case instance == nil && !g.WarmPool && g.ReadAt.Sub(announced) > hookSettle && !h.drainer.Occupied(h.names(h.nodes(id))...):
+		return h.leaveToOthers(m, e, ownersTimeHook, ownersPauseHook) // our group would show it if it waited
+	case instance == nil || !isHeld(g, instance):
 		recent, cancel := context.WithTimeout(ctx, hookTime-h.Clock.Now().Sub(announced)) // the action waits, whatever the readings show
 		defer cancel()
 		stop := h.heartbeats(recent, e, slowReading)
@@ -66,8 +69,6 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	}
 	occupied := h.drainer.Occupied(h.names(h.nodes(id))...)
 	switch {
-	case instance == nil && !occupied && !g.WarmPool && h.Clock.Now().Sub(announced) > hookSettle:
-		return queue.Done(), stale // the group would show it if it waited
 	case instance == nil && !occupied: // of the warm pool, where it may have a node, or gone
 		return h.complete(ctx, m, e, noNode)
 	case instance == nil && !g.WarmPool, instance != nil && owner.Name != e.Group:
