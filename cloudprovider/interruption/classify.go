@@ -264,8 +264,10 @@ func (h *Handler) await(ctx context.Context, jobs []*job, arn string, patience t
 			case unfinished:
 				return queue.Retry(0), unfinished
 			case gaveUp:
-				// It gave up one change. Another one has its turn now, or is over, too. AWS may have said that the instance ends, meanwhile.
-				if arn == "" || arn != j.abandoned.ARN || j.current().endsAtDeadline() {
+				// It gave up one change. Another one has its turn now, or is over, too. AWS may have said that the instance ends, meanwhile, or
+				// that the change is on again.
+				c := j.current()
+				if arn == "" || arn != j.abandoned.ARN || c.endsAtDeadline() || c.Said.After(j.abandoned.Said) {
 					return queue.Retry(0), postponed
 				}
 			case terminateFailed, broken:

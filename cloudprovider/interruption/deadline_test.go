@@ -274,3 +274,19 @@ func TestSpoiltBeginningCountsAsNow(t *testing.T) {
 		assert.Truef(t, ok && got.Equal(now), "%q: a drain that is taken up now began %v ago", began, now.Sub(got))
 	}
 }
+
+// The newer word comes once the job has seen the older one, and before it has ended.
+func TestChangeThatComesOnAgainWhileItsDrainIsGivenUp(t *testing.T) {
+	now := time.Now()
+	h := &Handler{Options: Options{Clock: clock.RealClock{}}}
+	for _, again := range []bool{false, true} {
+		over := reason{Kind: event.ScheduledChange, ARN: "arn", Said: now, over: true}
+		j := newJob("i-1", "group", over)
+		if j.abandoned, j.outcome = over, gaveUp; again {
+			j.reason = reason{Kind: event.ScheduledChange, ARN: "arn", Said: now.Add(time.Second)}
+		}
+		close(j.done)
+		result, _ := h.await(t.Context(), []*job{j}, "arn", time.Minute)
+		assert.Equal(t, again, result != queue.Done(), "its message comes again, %t", again)
+	}
+}

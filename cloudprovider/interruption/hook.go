@@ -142,10 +142,9 @@ func (h *Handler) lengthen(ctx, awaited context.Context, j *job, r reason, of ho
 	}
 }
 
-// longestGrace returns the longest grace of the instance's pods that a drain moves. Nobody ends the pods of a node that is not Ready.
+// longestGrace returns the longest grace of the instance's pods that a drain moves. Nobody ends the pods of a node whose kubelet is silent.
 func (h *Handler) longestGrace(instance string) (longest time.Duration) {
-	works := slices.DeleteFunc(h.nodes(instance), func(n *corev1.Node) bool { return !nodemeta.Ready(n) })
-	for _, node := range h.names(works) {
+	for _, node := range h.names(slices.DeleteFunc(h.nodes(instance), nodemeta.Silent)) {
 		for _, pod := range nodemeta.PodsOn(h.Pods.GetIndexer(), node) {
 			if drain.Moves(pod, h.Clock.Now()) {
 				grace := ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)

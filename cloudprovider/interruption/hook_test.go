@@ -95,9 +95,11 @@ func TestEvictedPodOutlastsTheTimeoutOfItsHook(t *testing.T) {
 	for _, tt := range []struct {
 		name                  string
 		timeout, grace, until time.Duration
-		again                 bool // another leader takes the drain over
+		again                 bool                   // another leader takes the drain over
+		ready                 corev1.ConditionStatus // of the node
 	}{
 		{name: "by its grace", timeout: 10 * time.Minute, grace: 30 * time.Minute, until: 31 * time.Minute},
+		{name: "by its grace, while the node is not Ready", ready: corev1.ConditionFalse, timeout: 10 * time.Minute, grace: 30 * time.Minute, until: 31 * time.Minute},
 		{name: "under the next leader", again: true, timeout: 10 * time.Minute, grace: 30 * time.Minute, until: 31 * time.Minute},
 		{name: "as long as AWS waits", timeout: 30 * time.Second, grace: 2 * time.Hour, until: 50 * time.Minute},
 	} {
@@ -108,6 +110,9 @@ func TestEvictedPodOutlastsTheTimeoutOfItsHook(t *testing.T) {
 				p.Spec.NodeName, p.Status.Phase = w.nodes()[id].Name, corev1.PodRunning
 				p.Spec.TerminationGracePeriodSeconds = ptr.To(int64(tt.grace.Seconds()))
 			})
+			if tt.ready != "" {
+				w.setReady(id, tt.ready)
+			}
 			stop, began := w.running(), time.Now()
 			require.NoError(t, w.aws.SetDesired("spot", 0))
 			time.Sleep(5 * time.Minute)

@@ -16,14 +16,23 @@ func LastState(obj any) any {
 	return obj
 }
 
-func Ready(node *corev1.Node) bool { return condition(node) != nil }
+func Ready(node *corev1.Node) bool {
+	c := condition(node)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
 
 // ReadySince returns when the node became Ready, zero if it is not, or its condition does not say.
 func ReadySince(node *corev1.Node) time.Time {
-	if c := condition(node); c != nil {
-		return c.LastTransitionTime.Time
+	if Ready(node) {
+		return condition(node).LastTransitionTime.Time
 	}
 	return time.Time{}
+}
+
+// Silent reports whether the node's kubelet no longer says how the node is, or never has. A node that is not Ready otherwise still ends pods.
+func Silent(node *corev1.Node) bool {
+	c := condition(node)
+	return c == nil || c.Status == corev1.ConditionUnknown
 }
 
 // taintDeleted is what the core sets on a node that it removes.
@@ -43,10 +52,10 @@ func CordonedBefore(node *corev1.Node) bool {
 	return cordon >= 0 && cordon < of(taintDeleted)
 }
 
-// condition returns the condition by which the node is Ready, or nil.
+// condition returns the node's condition Ready, or nil.
 func condition(node *corev1.Node) *corev1.NodeCondition {
 	for at := range node.Status.Conditions {
-		if c := &node.Status.Conditions[at]; c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+		if c := &node.Status.Conditions[at]; c.Type == corev1.NodeReady {
 			return c
 		}
 	}

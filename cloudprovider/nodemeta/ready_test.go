@@ -15,18 +15,19 @@ func TestNodeIsReadyByItsCondition(t *testing.T) {
 		return corev1.NodeCondition{Type: kind, Status: status, LastTransitionTime: then}
 	}
 	for name, tt := range map[string]struct {
-		conditions []corev1.NodeCondition
-		ready      bool
+		conditions    []corev1.NodeCondition
+		ready, silent bool
 	}{
-		"none yet":           {nil, false},
-		"another condition":  {[]corev1.NodeCondition{condition(corev1.NodeDiskPressure, corev1.ConditionTrue)}, false},
-		"not ready":          {[]corev1.NodeCondition{condition(corev1.NodeReady, corev1.ConditionFalse)}, false},
-		"kubelet is silent":  {[]corev1.NodeCondition{condition(corev1.NodeReady, corev1.ConditionUnknown)}, false},
-		"ready and pressure": {[]corev1.NodeCondition{condition(corev1.NodeDiskPressure, corev1.ConditionTrue), condition(corev1.NodeReady, corev1.ConditionTrue)}, true},
+		"none yet":           {nil, false, true},
+		"another condition":  {[]corev1.NodeCondition{condition(corev1.NodeDiskPressure, corev1.ConditionTrue)}, false, true},
+		"not ready":          {[]corev1.NodeCondition{condition(corev1.NodeReady, corev1.ConditionFalse)}, false, false},
+		"kubelet is silent":  {[]corev1.NodeCondition{condition(corev1.NodeReady, corev1.ConditionUnknown)}, false, true},
+		"ready and pressure": {[]corev1.NodeCondition{condition(corev1.NodeDiskPressure, corev1.ConditionTrue), condition(corev1.NodeReady, corev1.ConditionTrue)}, true, false},
 	} {
 		node := &corev1.Node{Status: corev1.NodeStatus{Conditions: tt.conditions}}
 		assert.Truef(t, Ready(node) == tt.ready && ReadySince(node).Equal(then.Time) == tt.ready && ReadySince(node).IsZero() != tt.ready,
 			"%s: ready %t since %s, want %t", name, Ready(node), ReadySince(node), tt.ready)
+		assert.Equal(t, tt.silent, Silent(node), name)
 	}
 }
 

@@ -106,7 +106,7 @@ func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
 		switch {
 		case g.Room() <= 0 && g.MaxSize > 0 && waiting > 0:
 			c.find(quoted(g), fmt.Sprintf("its maximum size of %d may keep %s waiting", g.MaxSize, why.Count(waiting, "pod")),
-				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), in.resize(g, 2*g.MaxSize))
+				fmt.Sprintf("capacity %d, and the pod %s is unschedulable", g.Held(), in.pods.value.waits), in.resize(g, 2*g.MaxSize))
 		case g.MaxSize == g.MinSize && len(g.Timed) == 0:
 			c.find(quoted(g), fmt.Sprintf("its minimum and maximum are both %d, so that it is never scaled", g.MaxSize), "MinSize and MaxSize of DescribeAutoScalingGroups",
 				in.resize(g, max(2*g.MaxSize, 1)))
