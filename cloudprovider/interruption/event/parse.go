@@ -98,11 +98,12 @@ type change struct {
 	Instance string `json:"instance-id"`
 	Action   string `json:"instance-action"`
 	State    string `json:"state"`
+	Ends     string `json:"instance-termination-time"` // for a capacity reservation
 }
 
 func fromEC2(kind Kind) func(Event, json.RawMessage) (Event, error) {
 	return reader(func(e Event, d change) (Event, error) {
-		e.Kind, e.State = kind, bounded(d.Action)
+		e.Kind, e.State, e.Starts = kind, bounded(d.Action), timeOf(d.Ends)
 		if kind == StateChange {
 			e.State = bounded(d.State)
 		}
