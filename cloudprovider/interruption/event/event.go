@@ -62,7 +62,7 @@ const (
 	UnknownType Reason = "unknown-type"      // an event of another kind
 	Test        Reason = "test-notification" // sent by Auto Scaling when a hook is made
 	NoInstance  Reason = "no-instance"       // names no instance that could exist
-	OtherHealth Reason = "other-health"      // AWS Health, but not a scheduled change of EC2
+	OtherHealth Reason = "other-health"      // AWS Health, but no scheduled change of instances
 	BackupCopy  Reason = "backup-copy"       // AWS Health's copy for the other region of China
 )
 

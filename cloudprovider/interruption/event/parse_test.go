@@ -117,6 +117,8 @@ func TestUnusableMessagesGiveTheirReason(t *testing.T) {
 		{"a hook without its name", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-0123","AutoScalingGroupName":"g"}`, Garbage},
 		{"a hook of no group", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-0123","LifecycleHookName":"h"}`, Garbage},
 		{"health of another service", health + `{"service":"RDS","eventTypeCategory":"scheduledChange"}}`, OtherHealth},
+		{"the end of an instance generation", health + `{"service":"EC2","eventTypeCategory":"scheduledChange",` +
+			`"eventTypeCode":"AWS_EC2_PLANNED_LIFECYCLE_EVENT","affectedEntities":[{"entityValue":"i-0123","status":"PENDING"}]}}`, OtherHealth},
 		{"an issue", health + `{"service":"EC2","eventTypeCategory":"issue"}}`, OtherHealth},
 		{"the other region's", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":"True",` +
 			`"affectedEntities":[{"entityValue":"i-0123"}]}}`, BackupCopy},
