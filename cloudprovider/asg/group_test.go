@@ -69,6 +69,10 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 		g := group.Group{LaunchSpec: &tt.of}
 		assert.Truef(t, g.Reserved() == tt.reserved && g.Pool("", "").Own, "%+v: pool %+v", tt.of, g.Pool("", ""))
 	}
+	for preference, want := range map[string]bool{"default": true, "none": false} {
+		g := group.Group{LaunchSpec: &launchspec.LaunchSpec{Reserved: true}, Reservations: group.Reservations{Preference: preference}}
+		assert.Equalf(t, want, g.Reserved(), "reserved by its launch template, with the preference %s of its own", preference)
+	}
 }
 
 func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {

@@ -50,7 +50,8 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 		return h.classifyActivity(m, e)
 	case e.Kind == event.StateChange && !e.Ending():
 		return queue.Done(), counted
-	case e.Kind != event.ScheduledChange && e.Kind != event.Rebalance && now.Sub(announced) > staleAfter: // others wait for their turn
+	case e.Kind != event.ScheduledChange && e.Kind != event.Rebalance && // they wait for their turn
+		now.Sub(announced) > staleAfter && !e.Starts.After(now):
 		return queue.Done(), stale
 	}
 	if reasonFor(e, announced, now).waitsForOthers(now) {

@@ -55,6 +55,9 @@ func reasonFor(e event.Event, announced, now time.Time) reason {
 	switch e.Kind {
 	case event.SpotInterruption, event.ReservationEnd:
 		r.Deadline = now.Add(min(max(announced.Add(notice).Sub(now), minDrainTime), notice))
+		if e.Starts.After(r.Deadline) { // as for a capacity block (EC2 user guide, Monitor Capacity Blocks using EventBridge, read 2026-12)
+			r.Deadline = e.Starts
+		}
 		r.Text = fmt.Sprintf("EC2 takes the instance back (%s)", cmp.Or(e.State, "unknown"))
 	case event.StateChange:
 		r.Deadline, r.Text = now.Add(shutdownTime), "the instance is "+e.State

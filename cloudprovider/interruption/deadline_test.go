@@ -32,6 +32,8 @@ func TestReasonDeadlines(t *testing.T) {
 		{"a warning on its way for long", event.Event{Kind: event.SpotInterruption}, 80 * time.Second, 40 * time.Second, 35 * time.Second},
 		{"a warning that comes too late", event.Event{Kind: event.SpotInterruption}, 5 * time.Minute, 5 * time.Second, 3 * time.Second},
 		{"reserved capacity", event.Event{Kind: event.ReservationEnd}, 0, 2 * time.Minute, 110 * time.Second},
+		{"a capacity block", event.Event{Kind: event.ReservationEnd, Starts: now.Add(9 * time.Minute)}, time.Minute, 9 * time.Minute, 530 * time.Second},
+		{"reserved capacity that has ended", event.Event{Kind: event.ReservationEnd, Starts: now}, 2 * time.Minute, 5 * time.Second, 3 * time.Second},
 		{"an instance that ends", event.Event{Kind: event.StateChange, State: "shutting-down"}, 0, 30 * time.Second, 26250 * time.Millisecond},
 		{"an instance that has ended", event.Event{Kind: event.StateChange, State: "terminated"}, 0, 5 * time.Second, 3 * time.Second},
 		{"a lifecycle hook", event.Event{Kind: event.TerminateHook}, 0, 10 * time.Minute, 590 * time.Second},

@@ -95,6 +95,26 @@ func TestInstanceIsDrainedAndTerminated(t *testing.T) {
 	}
 }
 
+// EC2 warns of the end of a capacity block long before it, and states the time.
+func TestPodsOfACapacityBlockHaveUntilItsStatedEnd(t *testing.T) {
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		w.refused.Store(true)
+		stop := w.running()
+		require.NoError(t, w.aws.Announce(warned, fakeaws.Deed{Kind: fakeaws.InterruptReservation, Notice: fakeaws.Duration(10 * time.Minute)}))
+		time.Sleep(4 * time.Minute)
+		stop()
+		time.Sleep(4 * time.Minute)
+		w.running()
+		time.Sleep(20 * time.Second)
+		w.refused.Store(false)
+		w.waitTerminated(warned)
+		w.ended(1, 1, 1)
+		assert.Equal(t, 1, w.handled()["drained capacity-reservation-interruption"], "%v", w.handled())
+	})(t)
+}
+
 func TestEvictionWaitsForTheCore(t *testing.T) {
 	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		warned := w.inService()[0]

@@ -205,9 +205,9 @@ func (g *Group) PaidAhead() bool {
 // Reserved reports whether instances may run in capacity that is paid whether they use it or not, also on Dedicated Hosts.
 func (g *Group) Reserved() bool {
 	r, spec := g.Reservations, g.LaunchSpec
-	return g.PaidAhead() || spec != nil && (spec.Reserved || spec.OnHost()) || slices.Contains(slices.Concat(g.Source.Segments...), reservedOnDemand) ||
-		len(r.IDs)+len(r.Groups) > 0 || strings.HasPrefix(r.Preference, "capacity-reservations-") ||
-		strings.HasPrefix(g.ZoneDistribution, "reservations-")
+	return g.PaidAhead() || spec != nil && (spec.Reserved && r.Preference != "none" || spec.OnHost()) ||
+		slices.Contains(slices.Concat(g.Source.Segments...), reservedOnDemand) || len(r.IDs)+len(r.Groups) > 0 ||
+		strings.HasPrefix(r.Preference, "capacity-reservations-") || strings.HasPrefix(g.ZoneDistribution, "reservations-")
 }
 
 // hasOwnCapacity reports whether a shortage of other groups says nothing about this one, and its own nothing about them: instances run in reserved

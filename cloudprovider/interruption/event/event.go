@@ -34,7 +34,7 @@ type Event struct {
 	// State is the instance's new state for StateChange, such as "shutting-down". For interruptions it is the action:
 	// "terminate", "stop" or "hibernate". For lifecycle hooks it is ReplaceRootVolume, or empty.
 	State string
-	// Starts is when a scheduled change begins, zero if unknown.
+	// Starts is when a scheduled change begins, or reserved capacity is taken back, zero if unknown.
 	Starts time.Time
 	// Code is the type of the scheduled change, such as AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED. All events about one change have its ARN.
 	Code, ARN string
@@ -62,7 +62,7 @@ const (
 	UnknownType Reason = "unknown-type"      // an event of another kind
 	Test        Reason = "test-notification" // sent by Auto Scaling when a hook is made
 	NoInstance  Reason = "no-instance"       // names no instance that could exist
-	OtherHealth Reason = "other-health"      // AWS Health, but not a scheduled change of EC2
+	OtherHealth Reason = "other-health"      // AWS Health, but no scheduled change of instances
 	BackupCopy  Reason = "backup-copy"       // AWS Health's copy for the other region of China
 )
 

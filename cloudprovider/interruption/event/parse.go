@@ -98,11 +98,12 @@ type change struct {
 	Instance string `json:"instance-id"`
 	Action   string `json:"instance-action"`
 	State    string `json:"state"`
+	Ends     string `json:"instance-termination-time"` // for a capacity reservation
 }
 
 func fromEC2(kind Kind) func(Event, json.RawMessage) (Event, error) {
 	return reader(func(e Event, d change) (Event, error) {
-		e.Kind, e.State = kind, bounded(d.Action)
+		e.Kind, e.State, e.Starts = kind, bounded(d.Action), timeOf(d.Ends)
 		if kind == StateChange {
 			e.State = bounded(d.State)
 		}
@@ -125,8 +126,10 @@ type health struct {
 }
 
 func fromHealth(e Event, d health) (Event, error) {
-	if d.Service != "EC2" || d.Category != "scheduledChange" {
-		return Event{}, unusable(OtherHealth, "%.64q of service %.64q", d.Category, d.Service)
+	// A planned lifecycle event is about what instances are made from, such as the end of an instance generation. It names all of them for half a
+	// year, and their replacements, too (AWS Health User Guide, Planned lifecycle events, read 2026-12).
+	if d.Service != "EC2" || d.Category != "scheduledChange" || strings.HasSuffix(d.Code, "_PLANNED_LIFECYCLE_EVENT") {
+		return Event{}, unusable(OtherHealth, "%.64q, %.64q of service %.64q", d.Code, d.Category, d.Service)
 	}
 	if strings.EqualFold(strings.Trim(string(d.Backup), `"`), "true") {
 		return Event{}, unusable(BackupCopy, "")

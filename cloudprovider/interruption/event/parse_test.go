@@ -34,7 +34,7 @@ func TestParseReadsEveryDocumentedForm(t *testing.T) {
 		"state.json": {ID: "7bf73129-1428-4cd3-a780-95db273d1602", Kind: StateChange, Time: at("2015-11-11T21:29:54Z"),
 			Instances: []string{"i-abcd1111"}, State: "pending"},
 		"reservation.json": {ID: "r", Kind: ReservationEnd, Time: at("2026-11-20T10:00:00Z"),
-			Instances: []string{"i-0b662ef9931388ba0"}, State: "terminate"},
+			Instances: []string{"i-0b662ef9931388ba0"}, State: "terminate", Starts: at("2026-11-20T10:02:00Z")},
 		"health.json": {ID: "7fb65329-1628-4cf3-a740-95fg457h1402", Kind: ScheduledChange, Time: at("2016-06-05T06:27:57Z"),
 			Instances: []string{"i-12345678"}, Starts: at("2016-06-05T15:10:09Z"),
 			Code: "AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED",
@@ -117,6 +117,8 @@ func TestUnusableMessagesGiveTheirReason(t *testing.T) {
 		{"a hook without its name", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-0123","AutoScalingGroupName":"g"}`, Garbage},
 		{"a hook of no group", `{"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-0123","LifecycleHookName":"h"}`, Garbage},
 		{"health of another service", health + `{"service":"RDS","eventTypeCategory":"scheduledChange"}}`, OtherHealth},
+		{"the end of an instance generation", health + `{"service":"EC2","eventTypeCategory":"scheduledChange",` +
+			`"eventTypeCode":"AWS_EC2_PLANNED_LIFECYCLE_EVENT","affectedEntities":[{"entityValue":"i-0123","status":"PENDING"}]}}`, OtherHealth},
 		{"an issue", health + `{"service":"EC2","eventTypeCategory":"issue"}}`, OtherHealth},
 		{"the other region's", health + `{"service":"EC2","eventTypeCategory":"scheduledChange","backupEvent":"True",` +
 			`"affectedEntities":[{"entityValue":"i-0123"}]}}`, BackupCopy},

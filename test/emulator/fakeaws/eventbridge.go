@@ -47,6 +47,7 @@ type (
 	interruptionDetail struct {
 		Instance string `json:"instance-id"`
 		Action   string `json:"instance-action,omitempty"`
+		Ends     string `json:"instance-termination-time,omitempty"`
 	}
 	stateDetail struct {
 		Instance string `json:"instance-id"`

@@ -24,7 +24,7 @@ func TestEventsAreWrittenAsAWSWritesThem(t *testing.T) {
 		want  string
 	}{
 		{"spot interruption", envelope("1e5527d7-bb36-4607-3370-4164db56a40e", spotWarning, sourceEC2, "1970-01-01T00:00:00Z", "us-east-1",
-			"arn:aws:ec2:us-east-1b:instance/i-0b662ef9931388ba0", interruptionDetail{"i-0b662ef9931388ba0", "terminate"}),
+			"arn:aws:ec2:us-east-1b:instance/i-0b662ef9931388ba0", interruptionDetail{Instance: "i-0b662ef9931388ba0", Action: "terminate"}),
 			`{"version":"0","id":"1e5527d7-bb36-4607-3370-4164db56a40e","detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","account":"123456789012","time":"1970-01-01T00:00:00Z","region":"us-east-1","resources":["arn:aws:ec2:us-east-1b:instance/i-0b662ef9931388ba0"],"detail":{"instance-id":"i-0b662ef9931388ba0","instance-action":"terminate"}}`},
 		{"rebalance", envelope("5d5555d5-dd55-5555-5555-5555dd55d55d", rebalanceAdvice, sourceEC2, "2020-10-26T14:14:14Z", "us-east-1",
 			"arn:aws:ec2:us-east-1b:instance/i-0b662ef9931388ba0", interruptionDetail{Instance: "i-0b662ef9931388ba0"}),

@@ -26,13 +26,14 @@ const usualNotice = Duration(2 * time.Minute)
 // announcements publish the events of the deeds.
 var announcements = map[DeedKind]func(*account, *instance, Deed){
 	Interrupt: func(a *account, i *instance, _ Deed) {
-		a.publish(spotWarning, sourceEC2, []string{a.zonalARN(i)}, interruptionDetail{i.id, "terminate"})
+		a.publish(spotWarning, sourceEC2, []string{a.zonalARN(i)}, interruptionDetail{Instance: i.id, Action: "terminate"})
 	},
 	RecommendRebalance: func(a *account, i *instance, _ Deed) {
 		a.publish(rebalanceAdvice, sourceEC2, []string{a.zonalARN(i)}, interruptionDetail{Instance: i.id})
 	},
-	InterruptReservation: func(a *account, i *instance, _ Deed) {
-		a.publish(capacityWarning, sourceEC2, []string{a.instanceARN(i.id)}, interruptionDetail{i.id, "terminate"})
+	InterruptReservation: func(a *account, i *instance, d Deed) {
+		ends := time.Now().Add(time.Duration(first(d.Notice, usualNotice))).UTC().Format(time.RFC3339)
+		a.publish(capacityWarning, sourceEC2, []string{a.instanceARN(i.id)}, interruptionDetail{i.id, "terminate", ends})
 	},
 	ScheduleChange: func(a *account, i *instance, d Deed) {
 		a.publishHealth(i, time.Now().Add(time.Duration(first(d.Notice, usualNotice))), d.Backup)
