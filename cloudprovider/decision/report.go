@@ -283,6 +283,9 @@ const (
 	NodeLeaving  NodeState = "leaving"  // its instance is being terminated
 )
 
+// Goes reports whether the node is on its way out.
+func (s NodeState) Goes() bool { return s == NodeDraining || s == NodeLeaving }
+
 // Launch is one request for instances.
 type Launch struct {
 	Group    string        `json:"group"`

@@ -77,25 +77,15 @@ func (s *search) instead(r requirement) (all, meant string) {
 // manySlips is a number of slips from which on two words are different ones.
 const manySlips = 4
 
-// slips returns the number of characters to add, remove or replace to make one word of the other, manySlips at most.
+// slips returns the length of the part in which two words differ, manySlips at most.
 func slips(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
 	}
-	for i := range len(a) {
-		last := i
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := last
-			if a[i] != b[j] {
-				replaced++
-			}
-			last = row[j+1]
-			row[j+1] = min(replaced, last+1, row[j]+1)
-		}
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
 	}
-	return min(row[len(b)], manySlips)
+	return min(max(len(a), len(b)), manySlips)
 }
 
 // said is the scheduler's reason, with the objects of the pod that it is about.

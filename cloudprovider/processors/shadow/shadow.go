@@ -310,18 +310,17 @@ func (s *Shadow) add(c decision.Comparison) *decision.ShadowDay {
 func (s *Shadow) look(nodes []decision.Node, now time.Time) {
 	before, since, others := s.nodes, map[string][]time.Time{}, map[string]bool{} // by Auto Scaling group
 	s.nodes = make(map[string]decision.Node, len(nodes))
-	leaves := func(n decision.Node) bool { return n.State == decision.NodeDraining || n.State == decision.NodeLeaving }
 	for _, n := range nodes {
 		whole := s.Provider.GroupName(n.Group)
 		if was := before[n.Name]; goes(was) && n.Reason.Code == decision.CodeMinSize {
 			since[whole] = append(since[whole], was.RemovalAt)
 		}
-		others[whole] = others[whole] || goes(n) && !goes(before[n.Name]) || leaves(n)
+		others[whole] = others[whole] || goes(n) && !goes(before[n.Name]) || n.State.Goes()
 	}
 	for _, n := range nodes {
 		was, whole := before[n.Name], s.Provider.GroupName(n.Group)
 		switch {
-		case leaves(n):
+		case n.State.Goes():
 			n = was // NodeHandler may see it later
 		case goes(was) && !slices.Contains(needs, n.Reason.Code):
 			n = was // it would be gone

@@ -17,8 +17,6 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
@@ -140,9 +138,9 @@ func (c *cli) liveFlags(cmd *cobra.Command) {
 		"As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, every group counts.")
 	flags.StringVar(&c.read.ClusterName, "asg-cluster-name", "", "As the autoscaler's: groups that state another cluster are left alone. "+
 		"If empty: asgctl knows of no nodes, so it shows what each group states and judges none by it.")
-	flags.StringVar((*string)(&c.read.DiscoveryJoin), "asg-node-group-discovery", string(ownership.JoinAll), "As the autoscaler's: all or any.")
+	flags.StringVar((*string)(&c.read.DiscoveryJoin), "asg-node-group-discovery", "", "As the autoscaler's: all (if empty) or any.")
 	flags.StringArrayVar(&c.read.Nodes, "nodes", nil, "As the autoscaler's: <min>:<max>:<Auto Scaling group>[/<zone>]. May be repeated.")
-	flags.StringVar((*string)(&c.read.ZonalGroups), "asg-zonal-groups", string(asg.ZonalTagged), "As the autoscaler's: off, tagged or all.")
+	flags.StringVar((*string)(&c.read.ZonalGroups), "asg-zonal-groups", "", "As the autoscaler's: off, tagged (if empty) or all.")
 	c.regionFlag(cmd)
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
 	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which AWS is waited for no longer.")

@@ -34,12 +34,6 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 					return fmt.Errorf("--skip: there is no check %q: use %s", name, strings.Join(doctor.Names(), ", "))
 				}
 			}
-			// The pod's flags hold where these have their defaults.
-			for name, value := range map[string]*string{"asg-node-group-discovery": (*string)(&c.read.DiscoveryJoin), "asg-zonal-groups": (*string)(&c.read.ZonalGroups)} {
-				if !cmd.Flags().Changed(name) {
-					*value = ""
-				}
-			}
 			o.Read, o.Timeout = c.read, c.timeout
 			report, err := doctor.Run(klog.NewContext(cmd.Context(), c.log()), o)
 			if err != nil {
@@ -57,14 +51,14 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 	flags.Lookup("node-group-auto-discovery").Usage = "As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, those of the " +
 		"autoscaler's pod count, and without a pod the tag k8s.io/cluster-autoscaler/enabled."
 	flags.Lookup("asg-cluster-name").Usage = "As the autoscaler's: groups that state another cluster are left alone. If empty: found out as by the autoscaler."
+	flags.Lookup("asg-node-group-discovery").Usage = "As the autoscaler's: all or any. If empty: of the autoscaler's pod, or else all."
+	flags.Lookup("asg-zonal-groups").Usage = "As the autoscaler's: off, tagged or all. If empty: of the autoscaler's pod, or else tagged."
 	flags.Lookup("region").Usage = "AWS region. If empty: of the autoscaler's pod, or else of the nodes' label, or else as the SDK finds it."
 	flags.StringVar(&o.Queue, "asg-interruption-queue", "", "As the autoscaler's: name or URL of the queue of interruptions.")
 	o.Running.KubeFlags(flags)
 	flags.StringVar(&o.Running.Namespace, "autoscaler-namespace", "", "Namespace of the autoscaler. If empty: of the one in whose pod "+
 		"asgctl runs, or of the only one in the cluster, or else kube-system.")
 	flags.StringVar(&o.Account, "service-account", "", "ServiceAccount of the autoscaler. If empty: as for --autoscaler-namespace, or else cluster-autoscaler.")
-	flags.StringVarP(&o.Running.Namespace, "namespace", "n", "", "As --autoscaler-namespace.")
-	_ = flags.MarkHidden("namespace") // the flag is there
 	flags.StringVar(&o.Running.URL, "url", "", "Address of the running autoscaler, such as http://127.0.0.1:8085 after kubectl port-forward. "+
 		"If empty: it is asked through the API server.")
 	flags.StringSliceVar(&o.Skip, "skip", nil, "Checks to leave out, with commas.")

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
@@ -90,9 +89,9 @@ func (c *cli) region(ctx context.Context, terms *pricing.Terms) (string, error) 
 	case terms != nil:
 		return terms.OnDemand().Origin().Region, nil
 	}
-	clients, err := awsclient.New(ctx, awsclient.Options{Version: c.read.Version})
+	clients, err := c.read.Clients(ctx)
 	if err != nil {
-		return "", fmt.Errorf("find the region (--region states it): %w", err)
+		return "", err
 	}
 	return clients.Region, nil
 }

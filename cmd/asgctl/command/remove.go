@@ -108,7 +108,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	mayGrow := func(g decision.Group) bool { // the autoscaler waits for the end of a cool-down, or asks in another zone
 		return g.AutoScaling == r.Groups[at].AutoScaling && (g.State == decision.GroupReady || g.State == decision.GroupCoolDown)
 	}
-	if at >= 0 && !going(&answer.Node) && !(replace && slices.ContainsFunc(r.Groups, mayGrow)) {
+	if at >= 0 && !answer.Node.State.Goes() && !(replace && slices.ContainsFunc(r.Groups, mayGrow)) {
 		g := &r.Groups[at]
 		kept := decision.Reason{Code: decision.CodeMinSize, Message: why.AtMin(g), Remedy: why.Resize(g, "min", g.AtMin)}
 		if replace {
@@ -165,10 +165,6 @@ func nodeOf(ctx context.Context, client kubernetes.Interface, reported *decision
 	return node, nil
 }
 
-func going(n *decision.Node) bool {
-	return n.State == decision.NodeDraining || n.State == decision.NodeLeaving
-}
-
 func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler, name string) string {
 	r, err := e.leaders(ctx, autoscaler, patience)
 	if err != nil {
@@ -178,7 +174,7 @@ func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler
 	switch {
 	case !found:
 		return "its instance is terminated"
-	case !answer.Node.Requested && !going(&answer.Node):
+	case !answer.Node.Requested && !answer.Node.State.Goes():
 		return "waiting for the autoscaler's next loop"
 	}
 	return show.Clean(answer.Node.Reason.Message)

@@ -248,7 +248,7 @@ func TestOurAutoscalerAndItsRivals(t *testing.T) {
 			assert.Equal(t, tt.unsure, len(c.NotChecked) == 1, "rivals are not checked")
 			if tt.unsure {
 				assert.False(t, checkRBAC(t.Context(), in, roles), "looked at roles")
-				assert.Equal(t, "--namespace and --service-account", roles.NotChecked[0].Needs)
+				assert.Equal(t, "--autoscaler-namespace and --service-account", roles.NotChecked[0].Needs)
 			}
 			assert.Equal(t, tt.want == "default", in.namespace == "default", "namespace")
 			assert.Truef(t, tt.next == "" || tt.next == c.Findings[0].Next, "%+v", c.Findings)

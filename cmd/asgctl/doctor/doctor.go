@@ -70,9 +70,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: text(in.region)}
+	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: in.region}
 	if in.groups.err == nil && in.groups.value.Cluster.Cluster != "" {
-		r.Cluster = text(in.groups.value.Cluster.String())
+		r.Cluster = in.groups.value.Cluster.String()
 	}
 	for _, c := range checks {
 		if slices.Contains(o.Skip, c.name) {

@@ -58,7 +58,7 @@ func (in *installation) takeFlags() {
 
 // skipUnsure notes what cannot be checked while nobody knows which autoscaler is ours.
 func (in *installation) skipUnsure(c *Check, subject string) {
-	c.skip(subject, "it is not clear which of the autoscalers that run is meant", "--namespace and --service-account")
+	c.skip(subject, "it is not clear which of the autoscalers that run is meant", "--autoscaler-namespace and --service-account")
 }
 
 // takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. A pod without any has the groups that it

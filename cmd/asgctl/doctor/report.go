@@ -20,7 +20,7 @@ const (
 	NotChecked = "not-checked" // nothing of it could be checked
 )
 
-// Report is what asgctl doctor prints. It has no control characters but line ends.
+// Report is what asgctl doctor prints. Its checks have no control characters but line ends.
 type Report struct {
 	Version  string    `json:"version"`
 	At       time.Time `json:"at"`
@@ -61,23 +61,15 @@ func (c *Check) find(object, problem, evidence, next string) {
 		c.Omitted++
 		return
 	}
-	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence),
+	c.Findings = append(c.Findings, Finding{Object: show.Clean(object), Problem: show.Clean(problem), Evidence: show.Clean(evidence),
 		Next: show.Lines(shellword.InRegion(c.region, next), "")})
 }
 
 func (c *Check) skip(subject, reason, needs string) {
-	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: text(shellword.InRegion(c.region, needs))}
+	u := Unchecked{Subject: show.Clean(subject), Reason: show.Clean(reason), Needs: show.Clean(shellword.InRegion(c.region, needs))}
 	if len(c.NotChecked) < maxFindings && !slices.Contains(c.NotChecked, u) {
 		c.NotChecked = append(c.NotChecked, u)
 	}
-}
-
-// text makes a sentence of the report fit for a terminal.
-func text(s string) string {
-	if s == "" {
-		return ""
-	}
-	return show.Clean(s)
 }
 
 func (r *Report) Table() string {

@@ -75,9 +75,7 @@ func (in *installation) nodePools(ctx context.Context, c *Check) (looked bool) {
 	if apierrors.IsNotFound(err) {
 		return true
 	}
-	var list struct {
-		Items []struct{ Metadata metav1.ObjectMeta }
-	}
+	var list metav1.PartialObjectMetadataList
 	if err == nil {
 		err = json.Unmarshal(raw, &list)
 	}
@@ -86,7 +84,7 @@ func (in *installation) nodePools(ctx context.Context, c *Check) (looked bool) {
 		return false
 	}
 	if len(list.Items) > 0 {
-		c.find(fmt.Sprintf("NodePool %q", list.Items[0].Metadata.Name), "Karpenter launches nodes for the same pods, beside the groups", "the list of nodepools."+karpenterGroup,
+		c.find(fmt.Sprintf("NodePool %q", list.Items[0].Name), "Karpenter launches nodes for the same pods, beside the groups", "the list of nodepools."+karpenterGroup,
 			"kubectl get nodepools."+karpenterGroup)
 	}
 	return true

@@ -14,7 +14,8 @@ import (
 // ClusterAutoscaler is the last part of an image's name, or the name of a container or its command.
 const ClusterAutoscaler = "cluster-autoscaler"
 
-var autoscaler = regexp.MustCompile(`(^|[/_-])cluster-autoscaler(-amd64|-arm64)?$`)
+// autoscaler matches the name, with the tag and the digest of an image.
+var autoscaler = regexp.MustCompile(`(^|[/_-])cluster-autoscaler(-amd64|-arm64)?(:[^/@]*)?(@.*)?$`)
 
 // AutoscalerIn returns the first container of the pod that runs a Cluster Autoscaler, if one does. Of a plugin and the core that it answers, it returns
 // the plugin. An init container that always restarts runs as long as the pod.
@@ -30,11 +31,7 @@ func AutoscalerIn(pod *corev1.PodSpec) (c corev1.Container, runs bool) {
 
 // isAutoscaler reports whether the container is called after the Cluster Autoscaler.
 func isAutoscaler(c corev1.Container) bool {
-	image, _, _ := strings.Cut(c.Image, "@")
-	if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
-		image = image[:at]
-	}
-	words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
+	words := append([]string{c.Image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
 	return slices.ContainsFunc(words, autoscaler.MatchString)
 }
 

@@ -49,7 +49,7 @@ func moveState(n *decision.Node, r *decision.Report) string {
 		return "waits: " + n.Move.Waits
 	case n.Move.Retry.After(r.At):
 		return "tried again in " + age(r.At, n.Move.Retry)
-	case n.State == decision.NodeDraining || n.State == decision.NodeLeaving:
+	case n.State.Goes():
 		return string(n.State)
 	case n.Move.Replacement != "":
 		return "its replacement starts"

@@ -68,7 +68,7 @@ func counts(r *decision.Report) string {
 		states[g.State]++
 	}
 	for _, n := range r.Nodes {
-		if n.State == decision.NodeDraining || n.State == decision.NodeLeaving {
+		if n.State.Goes() {
 			leaving++
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -25,10 +26,10 @@ type Guard struct {
 	refuses bool   // see Refusing
 	lease   string // the path of the one lease that may be written
 
+	launches, launched atomic.Int64 // calls that ask for instances, and instances
+
 	mu       sync.Mutex
 	answered []string
-	launches int // calls that ask for instances
-	launched int // instances
 }
 
 const mostNamed = 10_000
@@ -49,11 +50,7 @@ func (g *Guard) Answered() []string {
 	return append([]string(nil), g.answered...)
 }
 
-func (g *Guard) Launches() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.launches
-}
+func (g *Guard) Launches() int64 { return g.launches.Load() }
 
 // answer notes a write. The error refuses it.
 func (g *Guard) answer(write string) error {
@@ -61,7 +58,7 @@ func (g *Guard) answer(write string) error {
 	defer g.mu.Unlock()
 	g.answered = append(g.answered[:min(len(g.answered), mostNamed-1)], write)
 	if write == "LaunchInstances" || write == "SetDesiredCapacity" {
-		g.launches++
+		g.launches.Add(1)
 	}
 	if !g.refuses {
 		return nil
@@ -107,15 +104,12 @@ func (g *Guard) carriedOut(operation string, in any) (any, error) {
 
 // launch makes up the instances of a launch. Their type stays unknown, because AWS chooses it.
 func (g *Guard) launch(in *autoscaling.LaunchInstancesInput) types.InstanceCollection {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	instances := types.InstanceCollection{}
 	if len(in.AvailabilityZones) > 0 {
 		instances.AvailabilityZone = awssdk.String(in.AvailabilityZones[0])
 	}
 	for range awssdk.ToInt32(in.RequestedCapacity) {
-		g.launched++
-		instances.InstanceIds = append(instances.InstanceIds, fmt.Sprintf("i-dryrun%011d", g.launched))
+		instances.InstanceIds = append(instances.InstanceIds, fmt.Sprintf("i-dryrun%011d", g.launched.Add(1)))
 	}
 	return instances
 }

@@ -39,9 +39,9 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopElecting()
 	leading := make(chan struct{}, 1)
-	lock := &supersededLock{Succession: election.Lock, lasts: election.LeaseDuration, superseded: stopElecting}
+	election.Lock.lasts, election.Lock.superseded = election.LeaseDuration, stopElecting
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: lock, LeaseDuration: election.LeaseDuration, RenewDeadline: election.RenewDeadline, RetryPeriod: election.RetryPeriod,
+		Lock: election.Lock, LeaseDuration: election.LeaseDuration, RenewDeadline: election.RenewDeadline, RetryPeriod: election.RetryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { leading <- struct{}{} },
 			OnStoppedLeading: func() {},
@@ -78,29 +78,6 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 		giveBack(!errors.Is(err, ErrUnfinished))
 	}
 	return err
-}
-
-// supersededLock ends the election once it reads another holder of a lease that was ours, or the process was stopped for longer than
-// the lease lasts. The elector itself would try to renew it until the renew deadline, while both holders work. It calls from one
-// goroutine.
-type supersededLock struct {
-	*Succession
-	lasts      time.Duration
-	superseded func()
-}
-
-// Get is the lock's own. It asks nobody after a stop: the caches are from before it, and the work must not act on them meanwhile.
-func (l *supersededLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
-	if since := time.Since(l.renewed); !l.renewed.IsZero() && since > l.lasts {
-		l.superseded()
-		return nil, nil, fmt.Errorf("this process was stopped, and renewed its lease last %s ago: it ends, to restart with fresh caches",
-			since.Round(time.Second))
-	}
-	record, raw, err := l.Succession.Get(ctx)
-	if err == nil && !l.renewed.IsZero() && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
-		l.superseded()
-	}
-	return record, raw, err
 }
 
 // release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would

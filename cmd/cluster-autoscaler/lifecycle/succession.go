@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -13,21 +14,33 @@ import (
 // stock autoscaler, writes the same.
 const releasedSeconds = 1
 
-// Succession is a lock that knows how the lease was left by its last holder, and whose renewals move the time of the tokens. It is safe for
-// concurrent use.
+// Succession is a lock that knows how the lease was left by its last holder, and whose renewals move the time of the tokens. It ends the election
+// once it reads another holder of a lease that was ours, or the process was stopped for longer than the lease lasts. The elector itself would try to
+// renew it until the renew deadline, while both holders work. One goroutine at a time uses it as a lock. Clean is safe beside it.
 type Succession struct {
 	resourcelock.Interface
 	Tokens *TokenTime
 	// ReadLabels returns the labels of the lease.
 	ReadLabels func(context.Context) (map[string]string, error)
 
-	clean   atomic.Bool
-	renewed time.Time // before the last write, each of which makes the lease ours. Used by one goroutine at a time
+	lasts      time.Duration // the lease, after its last renewal
+	superseded func()        // ends the election
+	clean      atomic.Bool
+	renewed    time.Time // before the last write, each of which makes the lease ours
 }
 
-// Get is the lock's own. The election calls it last just before it takes the lease.
+// Get is the lock's own. The election calls it last just before it takes the lease. After a stop Get asks nobody: the caches are from before it, and the
+// work must not act on them meanwhile.
 func (s *Succession) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	if since := time.Since(s.renewed); !s.renewed.IsZero() && since > s.lasts {
+		s.superseded()
+		return nil, nil, fmt.Errorf("this process was stopped, and renewed its lease last %s ago: it ends, to restart with fresh caches",
+			since.Round(time.Second))
+	}
 	record, raw, err := s.Interface.Get(ctx)
+	if err == nil && !s.renewed.IsZero() && record.HolderIdentity != "" && record.HolderIdentity != s.Identity() {
+		s.superseded()
+	}
 	released := err == nil && record.HolderIdentity == "" && record.LeaseDurationSeconds == releasedSeconds
 	s.clean.Store(released || apierrors.IsNotFound(err))
 	if err == nil {

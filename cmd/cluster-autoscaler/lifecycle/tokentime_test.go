@@ -127,7 +127,7 @@ func TestLateCandidateFollowsTheLastHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLease("one")
 		candidate := takes(t, l)
-		candidate.Tokens.at, candidate.lock.lost = time.Time{}, true
+		candidate.Tokens.at, candidate.renewed, candidate.lock.lost = time.Time{}, time.Time{}, true
 		_ = candidate.renew(t)
 		time.Sleep(time.Minute)
 		holder := takes(t, l)

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config/flags" // registers the core's flags, too
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -273,17 +272,6 @@ func (a *AWS) Validate() error {
 	case a.PodSettleLimit < a.PodSettleTime:
 		return fmt.Errorf("--asg-pod-settle-limit=%v is shorter than --asg-pod-settle-time=%v: use %v or more",
 			a.PodSettleLimit, a.PodSettleTime, a.PodSettleTime)
-	}
-	return nil
-}
-
-const cloudProviderFlag = "cloud-provider"
-
-// CheckCloudProvider refuses a --cloud-provider that this binary does not serve.
-func CheckCloudProvider(name string) error {
-	if name != cloudprovider.AwsProviderName {
-		return fmt.Errorf("--%s=%q: this autoscaler is for AWS Auto Scaling groups only; use --%s=%s or leave the flag out",
-			cloudProviderFlag, name, cloudProviderFlag, cloudprovider.AwsProviderName)
 	}
 	return nil
 }

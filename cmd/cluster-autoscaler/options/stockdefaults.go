@@ -84,7 +84,7 @@ func describeStock(fs *pflag.FlagSet) {
 	fs.Lookup("expander").Usage = "Expander that chooses the node group that grows: one of [" + strings.Join(expander.Names, ",") + "], or several separated by commas. " +
 		"Each expander chooses among the options that the expanders before it leave. Price, fewest problems, smallest size and then name decide what is still open, " +
 		"or chance if random is named. least-waste counts accelerators, too. least-waste-stock is the stock autoscaler's least-waste."
-	f := fs.Lookup(cloudProviderFlag)
+	f := fs.Lookup("cloud-provider")
 	f.DefValue, f.Usage = cloudprovider.AwsProviderName, "Cloud provider type. Available values: ["+cloudprovider.AwsProviderName+"]"
 	_ = f.Value.Set(cloudprovider.AwsProviderName) // which takes any text
 }

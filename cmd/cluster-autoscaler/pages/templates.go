@@ -111,8 +111,6 @@ func value(node parse.Node, s scope) reflect.Value {
 		return field(s.given, n.Ident[1:]) // behind the "$"
 	case *parse.StringNode:
 		return reflect.ValueOf(n.Text)
-	case *parse.NumberNode:
-		return reflect.ValueOf(int(n.Int64))
 	default:
 		panic(fmt.Sprintf("page.html has a %T", n))
 	}

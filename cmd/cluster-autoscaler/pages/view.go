@@ -130,7 +130,7 @@ func newTotals(report *decision.Report) (t totals) {
 		}
 	}
 	for _, n := range pointers(report.Nodes) {
-		if n.State == decision.NodeDraining || n.State == decision.NodeLeaving {
+		if n.State.Goes() {
 			t.Leaving++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -72,23 +73,16 @@ type step struct {
 	Command bool // it can be pasted into a shell
 }
 
-// commands are the programs whose command lines appear in remedies.
-var commands = []string{"aws ", "kubectl ", "asgctl ", "helm ", "eksctl "}
+// command finds the programs whose command lines appear in remedies.
+var command = regexp.MustCompile(`(?:^|: | or )((?:aws|kubectl|asgctl|helm|eksctl) )`)
 
 // remedy splits a remedy into text and commands: a line that begins with a program, or the rest of a line behind a colon or "or".
 func remedy(s string) (steps []step) {
 	for line := range strings.Lines(s) {
 		line = strings.TrimSpace(line)
 		at := len(line)
-		for _, program := range commands {
-			for _, before := range []string{": ", " or "} {
-				if i := strings.Index(line, before+program); i >= 0 {
-					at = min(at, i+len(before))
-				}
-			}
-			if strings.HasPrefix(line, program) {
-				at = 0
-			}
+		if found := command.FindStringSubmatchIndex(line); found != nil {
+			at = found[2]
 		}
 		for _, part := range []step{{line[:at], false}, {line[at:], true}} {
 			if part.Text = bounded(strings.TrimSpace(part.Text), longestMessage); part.Text != "" {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc/credentials"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 
@@ -21,8 +22,12 @@ import (
 // check refuses wrong flags and files. It keeps what it has parsed.
 func (p *Process) check() (err error) {
 	core, ours := p.core, p.options.AWS
+	if name := core.CloudProviderName; name != cloudprovider.AwsProviderName {
+		return fmt.Errorf("--cloud-provider=%q: this autoscaler is for AWS Auto Scaling groups only; use --cloud-provider=%s or leave the flag out",
+			name, cloudprovider.AwsProviderName)
+	}
 	_, discovery := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
-	if err := cmp.Or(options.CheckCloudProvider(core.CloudProviderName), ours.Validate(), p.checkMoves(), discovery); err != nil {
+	if err := cmp.Or(ours.Validate(), p.checkMoves(), discovery); err != nil {
 		return err
 	}
 	if p.expanders, err = expander.Parse(core.ExpanderNames); err != nil {

@@ -34,9 +34,7 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 		routes.Profiling{}.Install(paths)
 	}
 	if status != nil {
-		paths.Handle(pages.Path, status)
-		paths.HandlePrefix(pages.Path+"/", status)
-		paths.Handle(pages.Path+".json", status)
+		paths.NotFoundHandler(status)
 	}
 	return paths
 }
