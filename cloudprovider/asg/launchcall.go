@@ -291,7 +291,7 @@ func (c *Cache) deniedIn(ctx context.Context, g *group.Group, o launchRequest, o
 		return nil
 	}
 	c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
-	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
+	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: aws.ToString(out.Errors[0].ErrorMessage)}
 	klog.FromContext(ctx).Info("AWS was not allowed to launch requested instances", "group", g.Name, "code", err.Code,
 		"action", meaningOf(g, o, out.Errors[0]).Action)
 	c.refusals.refused(ctx, g.Name, err)

@@ -31,7 +31,7 @@ func (o launchRequest) wrap(err error) error {
 }
 
 func meaningOf(g *group.Group, o launchRequest, e types.LaunchInstancesError) awsmessage.Meaning {
-	return g.Complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), cooldown.Bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
+	return g.Complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), aws.ToString(e.ErrorMessage), aws.ToString(e.InstanceType),
 		cmp.Or(aws.ToString(e.AvailabilityZone), o.zone), aws.ToString(e.MarketType)))
 }
 

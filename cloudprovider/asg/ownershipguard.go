@@ -120,7 +120,7 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 		for _, t := range i.Tags {
 			tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 		}
-		foreign = cmp.Or(foreign, ownership.CheckTags(w.groups.Cluster(), aws.ToString(i.InstanceId), tags))
+		foreign = cmp.Or(foreign, ownership.CheckTags(w.groups.Cluster(), tags))
 	})
 	never := w.tagsNeverShown(err)
 	switch {

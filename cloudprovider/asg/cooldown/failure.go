@@ -29,7 +29,7 @@ type Failure struct {
 }
 
 func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
-	return &Failure{At: at, Code: m.Code, Message: Bounded(message), Class: m.Class, Pool: poolOf(m)}
+	return &Failure{At: at, Code: m.Code, Message: awsmessage.Bounded(message, maxMessage), Class: m.Class, Pool: poolOf(m)}
 }
 
 // codeless are the codes for messages in which AWS gives none.
@@ -47,10 +47,6 @@ func (f *Failure) LacksCapacity() bool {
 
 func (f *Failure) Meaning() awsmessage.Meaning {
 	return awsmessage.Meaning{Class: f.Class, Code: f.Code, InstanceType: f.Pool.InstanceType, Zone: f.Pool.Zone, CapacityType: f.Pool.CapacityType}
-}
-
-func Bounded(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), maxMessage)], "")
 }
 
 // Failures are the reasons AWS gave for one launch, one for each pool.

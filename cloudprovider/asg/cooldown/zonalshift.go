@@ -12,7 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/arczonalshift"
 	arctypes "github.com/aws/aws-sdk-go-v2/service/arczonalshift/types"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -156,12 +155,12 @@ func (s *Shifts) nameOf(ctx context.Context, id string) (string, error) {
 	if name := s.names[id]; name != "" {
 		return name, nil
 	}
-	out, err := s.apis.EC2.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
+	ids, err := lookup.ZoneIDs(ctx, s.apis.EC2)
 	if err != nil {
-		return "", fmt.Errorf("describe availability zones: %w", err)
+		return "", err
 	}
-	for _, zone := range out.AvailabilityZones {
-		s.names[aws.ToString(zone.ZoneId)] = aws.ToString(zone.ZoneName)
+	for name, its := range ids {
+		s.names[its] = name
 	}
 	if s.names[id] == "" {
 		s.names[id] = id // EC2 does not know the zone, so no group launches there

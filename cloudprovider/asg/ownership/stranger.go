@@ -10,9 +10,8 @@ import (
 
 // OtherClusterError is the error of a write to what may belong to another cluster. AWS was not asked.
 type OtherClusterError struct {
-	Group    string
-	Instance string // empty for the whole group
-	Why      string
+	Group string
+	Why   string
 }
 
 func (e *OtherClusterError) Error() string { return e.Why }
@@ -36,14 +35,13 @@ func (id *Identity) Strangers(instances []string, groupOf func(instance string) 
 		g, known := groupOf(i), id.DidLaunch(i) || id.nodes[i]
 		switch {
 		case g == nil && !known:
-			return nil, false, &OtherClusterError{Instance: i, Why: "it is left alone, for no reading shows it in a group of ours"}
+			return nil, false, &OtherClusterError{Why: "it is left alone, for no reading shows it in a group of ours"}
 		case g != nil && id.Foreign(g):
 			return nil, false, id.MayChange(g)
 		case known:
 			continue
 		case g.LaunchUnread || !id.proven() && len(g.Stated) > 0: // it may turn out to belong to another cluster
-			return nil, false, &OtherClusterError{Group: g.Name, Instance: i,
-				Why: "it is left alone, for it never became a node of ours, and " + whyUnproven(g)}
+			return nil, false, &OtherClusterError{Group: g.Name, Why: "it is left alone, for it never became a node of ours, and " + whyUnproven(g)}
 		}
 		strangers, stated = append(strangers, i), stated && len(g.Stated) > 0
 	}
@@ -64,10 +62,10 @@ func whyUnproven(g *group.Group) string {
 }
 
 // CheckTags returns an *OtherClusterError if the tags of an instance state another cluster than ours, or any while our name is "".
-func CheckTags(ours, instance string, tags map[string]string) error {
+func CheckTags(ours string, tags map[string]string) error {
 	for _, s := range launchspec.StatedByTags(tags, "") {
 		if s.Cluster != ours {
-			return &OtherClusterError{Group: tags["aws:autoscaling:groupName"], Instance: instance,
+			return &OtherClusterError{Group: tags["aws:autoscaling:groupName"],
 				Why: fmt.Sprintf("it is left alone, for it states cluster %s and never became a node of ours", s)}
 		}
 	}

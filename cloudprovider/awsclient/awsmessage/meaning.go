@@ -43,8 +43,8 @@ const maxText = 4096
 
 // Of returns the meaning of a code with its text, in which a status message, a log or the AWS CLI has its code. Either may be empty.
 func Of(code, text string) Meaning {
-	text = bounded(text)
-	m := Meaning{Code: strings.TrimSpace(bounded(code))}
+	text = Bounded(text, maxText)
+	m := Meaning{Code: strings.TrimSpace(Bounded(code, maxText))}
 	if m.Code == "" {
 		m.Code = codeIn(text)
 	}
@@ -98,7 +98,7 @@ var boilerplate = regexp.MustCompile(
 
 // Sentence is AWS's text for a person: no boilerplate, no full stop, and the code once.
 func Sentence(text string) string {
-	said := strings.TrimSpace(boilerplate.ReplaceAllString(Readable(bounded(text)), ""))
+	said := strings.TrimSpace(boilerplate.ReplaceAllString(Readable(Bounded(text, maxText)), ""))
 	if code, rest, _ := strings.Cut(said, ": "); strings.HasPrefix(rest, code+": ") {
 		said = rest
 	}
@@ -124,8 +124,9 @@ func AbandonedByHook(text string) bool {
 	return strings.Contains(text, "Lifecycle Action") && strings.Contains(text, "abandoned")
 }
 
-func bounded(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), maxText)], "")
+// Bounded is the beginning of a text, of so many bytes at most.
+func Bounded(text string, limit int) string {
+	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
 }
 
 // Clip cuts a text after limit bytes, and puts … in the place of the rest.
@@ -133,5 +134,5 @@ func Clip(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:limit], "") + "…"
+	return Bounded(text, limit) + "…"
 }

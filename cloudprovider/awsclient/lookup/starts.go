@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 const (
@@ -183,7 +184,7 @@ func Masked(text string) string {
 func consoleEnd(text string) (lines []string) {
 	for line := range strings.Lines(Masked(unseen.ReplaceAllString(strings.ReplaceAll(text, "\r", "\n"), ""))) {
 		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, strings.ToValidUTF8(line[:min(len(line), consoleWidth)], ""))
+			lines = append(lines, awsmessage.Bounded(line, consoleWidth))
 		}
 	}
 	return lines[max(0, len(lines)-consoleLines):]

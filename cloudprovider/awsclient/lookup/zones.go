@@ -23,17 +23,20 @@ const zonesAge = time.Hour
 // nil api it never knows any.
 func NewZones(api ZonesAPI, c clock.Clock) *Cache[string] {
 	return New(c, api != nil, Question[string]{AtOnce: 1, Age: zonesAge,
-		Ask: func(ctx context.Context, _ []string) (map[string]string, error) {
-			out, err := api.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
-			if err != nil {
-				return nil, fmt.Errorf("describe availability zones: %w", err)
-			}
-			ids := map[string]string{}
-			for _, zone := range out.AvailabilityZones {
-				ids[awssdk.ToString(zone.ZoneName)] = awssdk.ToString(zone.ZoneId)
-			}
-			return ids, nil
-		},
+		Ask:     func(ctx context.Context, _ []string) (map[string]string, error) { return ZoneIDs(ctx, api) },
 		Failure: "Could not look up zones, groups in zones without a node do not promise the label topology.k8s.aws/zone-id",
 		Remedy:  "allow ec2:DescribeAvailabilityZones if pods ask for it"})
+}
+
+// ZoneIDs asks EC2 for the identifiers of the region's zones, by the zone's name.
+func ZoneIDs(ctx context.Context, api ZonesAPI) (map[string]string, error) {
+	out, err := api.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
+	if err != nil {
+		return nil, fmt.Errorf("describe availability zones: %w", err)
+	}
+	ids := map[string]string{}
+	for _, zone := range out.AvailabilityZones {
+		ids[awssdk.ToString(zone.ZoneName)] = awssdk.ToString(zone.ZoneId)
+	}
+	return ids, nil
 }

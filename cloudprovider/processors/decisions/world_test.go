@@ -199,7 +199,13 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	after := []corestatus.ScaleUpStatusProcessor{&status.Zones{Provider: w.Provider, Need: oneZone.Need, ZoneID: zoneIDs.ID, Raises: scaleUp.Raises, Clock: w.loops}}
 	draining := &podlist.Draining{Drains: &w.drains}
 	if w.machine != nil {
-		moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client, interruption.RebootAsked), Raises: scaleUp.Raises,
+		for _, reason := range w.machine.Reasons {
+			if consolidate, ok := reason.(*move.Consolidate); ok {
+				w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Provider: w.Provider,
+					Launchable: launchable, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
+			}
+		}
+		moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Consolidation: w.consolidation, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client, interruption.RebootAsked), Raises: scaleUp.Raises,
 			Metrics: move.NewMetrics(w.moves), Clock: w.clock, Planned: planned.Has,
 			Budgets: w.factory.Policy().V1().PodDisruptionBudgets().Lister(),
 			PodsOn: func(node string) []*corev1.Pod {
@@ -207,12 +213,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 			}})
 		scaleUp.Admit = moves.Admit
 		after = append(after, moves)
-		for _, reason := range w.machine.Reasons {
-			if consolidate, ok := reason.(*move.Consolidate); ok {
-				w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Provider: w.Provider,
-					Launchable: launchable, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
-				moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
-			}
+		if w.consolidation != nil {
+			launchable.Bound, c.Consolidation = moves.Bound, w.consolidation.Found
 		}
 		draining.Moves, c.Held = moves.Count, moves.Held
 		list = slices.Insert(list, 1, pods.PodListProcessor(draining))

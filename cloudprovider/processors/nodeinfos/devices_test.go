@@ -254,7 +254,7 @@ func TestDevicesOfOtherNodesMakeNoNodeUnready(t *testing.T) {
 				if tt.slices != nil {
 					slices = tt.slices(tt.node.Name)
 				}
-				starting := readiness.NewStartingNodes(c.w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
+				starting := readiness.NewStartingNodes(c.w.Provider, c.w.Events.Add, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
 				all := []*corev1.Node{tt.node}
 				_, ready := starting.FilterOutNodesWithUnreadyResources(ctx, all, all, drasnapshot.NewSnapshot(nil, slices, nil, nil), nil)
 				assert.Equal(t, tt.wantReady, len(ready) == 1, "counts as ready")

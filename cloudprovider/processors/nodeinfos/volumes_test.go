@@ -156,7 +156,7 @@ func TestVolumeLimitIsTheLeastOfTheTypes(t *testing.T) {
 func TestANodeWithoutTheEBSDriverIsNotHeldUnready(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("plain", "m5.large", 0, 1, 5, nil))
 	bare := w.Nodes("plain")[0]
-	starting := readiness.NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, true), clock.RealClock{})
+	starting := readiness.NewStartingNodes(w.Provider, w.Events.Add, customresources.NewDefaultCustomResourcesProcessor(false, true), clock.RealClock{})
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider}
 	volumes := csisnapshot.NewSnapshot(map[string]*storagev1.CSINode{bare.Name: {ObjectMeta: metav1.ObjectMeta{Name: bare.Name}}})
 	nodes := []*corev1.Node{bare}

@@ -130,7 +130,5 @@ func (s *StartingNodes) reportLate(node *corev1.Node, lacks []string) {
 		"plugin's DaemonSet runs there, or, if a DRA driver shares it out, whether the autoscaler may read resource.k8s.io. "+
 		"It counts as a node without it from now on; pods that wait for it get another node", node.Name, what)
 	klog.Warning(message)
-	if s.event != nil {
-		s.event(corev1.EventTypeWarning, "AcceleratorMissing", message)
-	}
+	s.event(corev1.EventTypeWarning, "AcceleratorMissing", message)
 }

@@ -72,7 +72,7 @@ type startup struct {
 	lateShown bool      // its end was reported
 }
 
-// NewStartingNodes wraps the core's processor. event publishes an event about a node, nil for none.
+// NewStartingNodes wraps the core's processor. event publishes an event about a node.
 func NewStartingNodes(p *aws.Provider, event func(eventType, reason, message string), core customresources.CustomResourcesProcessor,
 	c clock.PassiveClock) *StartingNodes {
 	return &StartingNodes{CustomResourcesProcessor: core, provider: p, event: event, clock: c, nodes: map[string]*startup{},

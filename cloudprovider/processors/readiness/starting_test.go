@@ -111,7 +111,7 @@ func TestForeignNodeWithoutWholeGPUKeepsNoGroupFromGrowing(t *testing.T) {
 	n := awsworld.Node("stranger", "aws:///cn-northwest-1a/i-0fffffffffffffff0")
 	n.Labels = map[string]string{w.GPULabel(): "inferentia2"}
 	n.Status.Allocatable = awsworld.Resources("aws.amazon.com/neuron", "2")
-	s := NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
+	s := NewStartingNodes(w.Provider, w.Events.Add, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
 	targets, err := s.GetNodeResourceTargets(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, n, nil)
 	assert.Truef(t, err == nil && len(targets) == 0, "devices %v, error %v, want neither", targets, err)
 }

@@ -49,13 +49,13 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, k *scaledownstatus.Unrem
 	case k.Reason == simulator.NodeGroupMaxDeletionCountReached: // sharedMinimum keeps it until AWS can terminate again
 		delete(m.blocked, name)
 	case consolidates && !refused && (atMinimum || noPlace && m.roomless[name] && s.Launches > 0): // its node, if any, has come in vain
-		if k.Reason == simulator.MinimalResourceLimitExceeded && m.Consolidation != nil { // which plans do not know
-			m.Consolidation.Reason.Refuse(s.Into, m.Clock.Now())
+		if k.Reason == simulator.MinimalResourceLimitExceeded { // which plans do not know
+			m.consolidate.Refuse(s.Into, m.Clock.Now())
 		}
 		m.postpone(name)
 	case noPlace && consolidates && (m.roomless[name] || refused || booked): // no room at this price is no failure
-		if refused && m.Consolidation != nil {
-			m.Consolidation.Reason.Refuse(s.Replacement, m.Clock.Now())
+		if refused {
+			m.consolidate.Refuse(s.Replacement, m.Clock.Now())
 		}
 		if s.Restarted.IsZero() {
 			m.Metrics.Ended(s.Reason, move.Cancelled)
@@ -248,7 +248,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, nodes []*corev1.Nod
 			continue
 		}
 		now, p := m.Clock.Now(), move.Plan{Nodes: []string{n.Name}}
-		if adopted := m.plan(); adopted != nil {
+		if adopted := m.consolidate.Plan; adopted != nil {
 			p.On, p.Pods, p.New = adopted.On, adopted.Pods, adopted.New
 			for _, name := range adopted.Nodes {
 				if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && name != n.Name && !beingDrained(info.Node()) {

@@ -26,7 +26,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending, hurry []*corev
 	first := m.comeFirst(ctx, pending)
 	m.emptied, m.owners, m.waiting, m.hopeless, m.only = snapshot.Emptied{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	m.roomless, m.unplaced, m.registry = map[string]bool{}, map[string]bool{}, ctx.ClusterStateRegistry
-	p, consolidating := m.plan(), "" // a node
+	p, consolidating := m.consolidate.Plan, "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
 		if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil {
 			m.roomless[name] = m.rests(info.Node())
@@ -110,7 +110,7 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	}
 	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
 	m.theirs = len(own) > 0 && len(others) > 0 && !(hopeless && m.theirs)
-	launched := m.Consolidation != nil && m.Consolidation.Reason.Launched
+	launched := m.consolidate.Launched
 	fakes := len(own)+len(others) < len(pods) // which may have been on the emptied nodes
 	for name := range m.emptied.Nodes {
 		s := m.states[name]
@@ -129,7 +129,7 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	case m.theirs:
 		return others
 	}
-	none, only := launched || m.Consolidation != nil && m.Consolidation.Reason.Stays, map[string]int{}
+	none, only := launched || m.consolidate.Stays, map[string]int{}
 	own = slices.DeleteFunc(own, func(p *corev1.Pod) bool {
 		node := m.owners[p.UID]
 		g := m.Provider.View().Group(m.states[node].Into)
@@ -187,8 +187,8 @@ func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpSt
 		if ours {
 			m.roomless[node] = true
 			none := s.Result == corestatus.ScaleUpNoOptionsAvailable && !m.Provider.TooOldToAdd() // such as at a limit of CPUs
-			if none && m.consolidates(i.Pod) && m.plan().IsNew(i.Pod) {
-				m.Consolidation.Reason.Refuse(m.states[node].Into, m.Clock.Now())
+			if none && m.consolidates(i.Pod) && m.consolidate.Plan.IsNew(i.Pod) {
+				m.consolidate.Refuse(m.states[node].Into, m.Clock.Now())
 			}
 		} else {
 			m.hopeless[i.Pod.UID] = true
@@ -244,8 +244,8 @@ func (m *Moves) launched(node, group string) {
 	if !moves {
 		return
 	}
-	if m.Consolidation != nil && state.Reason == move.Consolidation {
-		m.Consolidation.Reason.Launched = true
+	if state.Reason == move.Consolidation {
+		m.consolidate.Launched = true
 	}
 	if state.Launches == 0 || !m.refused(state.Replacement) { // otherwise AWS has refused the one before
 		state.Launches++

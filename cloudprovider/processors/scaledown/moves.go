@@ -79,6 +79,8 @@ type Moves struct {
 	denied    move.Refusals           // nodes whose state the API server has refused
 	full      bool                    // --max-nodes-total lets no further node come
 
+	consolidate *move.Consolidate // Consolidation's, or one that never has a plan
+
 	registry *clusterstate.ClusterStateRegistry // of the core
 
 	emptied  snapshot.Emptied     // until the core plans removals
@@ -100,6 +102,10 @@ func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
 	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
 	m.staying, m.slow, m.hopeless = map[string]time.Time{}, map[string]time.Time{}, map[types.UID]bool{}
+	m.consolidate = &move.Consolidate{}
+	if m.Consolidation != nil {
+		m.consolidate = m.Consolidation.Reason
+	}
 	if m.Provider != nil {
 		m.Provider.KeepForLate(m.late)
 	}
@@ -155,14 +161,6 @@ func (m *Moves) lasting() (nodes []*corev1.Node) {
 	return nodes
 }
 
-// plan is the consolidation that is carried out, or nil.
-func (m *Moves) plan() *move.Plan {
-	if m.Consolidation == nil {
-		return nil
-	}
-	return m.Consolidation.Reason.Plan
-}
-
 // starts is the message of HeldStarting.
 const starts = "another node of its group, or of the group of its new node, starts or is drained first"
 
@@ -208,8 +206,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.Consolidation != nil && taints.HasTaint(n, interruption.Taint) && !interruption.Planned(n) {
 			_, since, _ := interruption.Draining(n)
 			its := slices.DeleteFunc(m.PodsOn(n.Name), nodemeta.BelongsToNode)
-			m.Consolidation.Reason.Began(its, since) // with evictions before this loop
-			m.Consolidation.Reason.Began(its, now)
+			m.consolidate.Began(its, since) // with evictions before this loop
+			m.consolidate.Began(its, now)
 		}
 		newest := m.newest(n, now)
 		s, moves := move.StateOf(newest)
@@ -260,8 +258,8 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		Wanted: func(p *corev1.Pod) int { return wanted(ctx, p) }, LeftAlone: m.leftAlone}, now)
 	before := m.held
 	m.held, m.shown = d.Held, d.Held
-	if p := m.plan(); p != nil {
-		m.Consolidation.Reason.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool {
+	if p := m.consolidate.Plan; p != nil {
+		m.consolidate.Stays = slices.ContainsFunc(p.Nodes, func(name string) bool {
 			// A node that moves waits for a rollout, and goes on.
 			return m.heldOtherwise(name) || m.held[name].Hold.Lasts() && m.states[name].Step != move.Placing
 		})
@@ -488,7 +486,7 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 		m.set(n.Name, &s)
 		if m.Consolidation != nil {
 			asking := slices.DeleteFunc(podsOn(ctx, n.Name), func(p *corev1.Pod) bool { return len(move.Deployments([]*corev1.Pod{p})) == 0 })
-			m.Consolidation.Reason.Began(asking, now)
+			m.consolidate.Began(asking, now)
 		}
 	}
 	return true
@@ -498,7 +496,7 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatus.ScaleDownNode) {
 	for _, n := range nodes {
 		if m.Consolidation != nil {
-			m.Consolidation.Reason.Began(bound(slices.Clone(n.EvictedPods)), m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
+			m.consolidate.Began(bound(slices.Clone(n.EvictedPods)), m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
 		}
 		if s, moves := m.states[n.Node.Name]; moves {
 			m.draining[n.Node.Name] = s.Reason
@@ -512,7 +510,7 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 
 // close keeps the pods of a node that is drained off the other nodes of its plan that have begun to move, because these are drained next.
 func (m *Moves) close(drained string) {
-	if p := m.plan(); p != nil {
+	if p := m.consolidate.Plan; p != nil {
 		for _, name := range p.Nodes {
 			if s := m.states[name]; name != drained && s.Step == move.Placing && !s.Closed {
 				s.Closed = true
@@ -551,16 +549,14 @@ func (m *Moves) removed(node string, result scaledownstatus.NodeDeleteResult) {
 
 func (m *Moves) ended(node, reason string) {
 	m.Metrics.Ended(reason, move.Moved)
-	if m.Consolidation != nil {
-		m.Consolidation.Reason.Removed(node)
-	}
+	m.consolidate.Removed(node)
 }
 
 func (m *Moves) show() {
 	m.Metrics.Show(m.states, m.shown)
-	if m.Consolidation != nil && m.Consolidation.Reason.Currency != "" {
+	if m.consolidate.Currency != "" {
 		found := m.Consolidation.Found()
-		m.Metrics.Save(found.Saving(), found.Saved, m.Consolidation.Reason.Currency)
+		m.Metrics.Save(found.Saving(), found.Saved, m.consolidate.Currency)
 	}
 }
 

@@ -184,7 +184,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		return err
 	}
 	if r.Moves != nil {
-		p := r.Moves.plan()
+		p := r.Moves.consolidate.Plan
 		if p != nil && !slices.ContainsFunc(eligible, func(n *corev1.Node) bool { return !r.movesFor(n, move.Consolidation) }) {
 			destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return slices.Contains(p.Nodes, n.Name) })
 		}

@@ -48,15 +48,14 @@ type rollback struct {
 	refused  move.Refusals        // nodes whose removal alone could not begin, as where a policy refuses each write of them
 	rests    time.Time            // until then
 	again    map[string]time.Time // when Requests may try a node again whose removal failed
-	left     map[string]time.Time // nodes with the core's taint that nobody removes, and since when, or long ago if they were no members
-	known    map[string]bool      // nodes whose taint of the core stood at the start, or that this process removes: other taints are another autoscaler's
+	tainted  map[string]time.Time // nodes with a taint of ours, and since when nobody removes them: zero while somebody does, long ago for no members
 	isMember func(*corev1.Node) bool
 	ended    func(node string, result scaledownstatus.NodeDeleteResult)
 }
 
 func newRollback(c clock.PassiveClock) *rollback {
 	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}, again: map[string]time.Time{},
-		known: map[string]bool{}, isMember: func(*corev1.Node) bool { return false }, ended: func(string, scaledownstatus.NodeDeleteResult) {}}
+		tainted: map[string]time.Time{}, isMember: func(*corev1.Node) bool { return false }, ended: func(string, scaledownstatus.NodeDeleteResult) {}}
 }
 
 // process takes back the taints of removals that failed. After an error it pauses, because the API server may be unwell and the loop waits for
@@ -108,25 +107,23 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 // came to the node would be lost at the end of its drain. An instance that the core has ended counts in no group. If it counts again, a
 // warm pool has given it back for pods that wait.
 func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string, now time.Time) {
-	before, known := r.left, r.known
-	r.left, r.known = map[string]time.Time{}, map[string]bool{}
+	before := r.tainted
+	r.tainted = map[string]time.Time{}
 	all, _ := ctx.AllNodeLister().List()
 	for _, n := range all {
-		if !known[n.Name] { // as nearly all
-			continue
-		}
-		goesOn := slices.Contains(removing, n.Name)
-		r.known[n.Name] = goesOn || taints.HasToBeDeletedTaint(n)
-		if goesOn || !r.known[n.Name] {
-			continue
-		}
-		since, member := cmp.Or(before[n.Name], now), r.isMember(n)
-		if !member {
-			since = now.Add(-abandoned)
-		}
-		r.left[n.Name] = since
-		if member && now.Sub(since) >= abandoned {
-			r.failed[n.Name] = since
+		since, known := before[n.Name]
+		switch {
+		case !known: // as nearly all
+		case slices.Contains(removing, n.Name):
+			r.tainted[n.Name] = time.Time{}
+		case !taints.HasToBeDeletedTaint(n):
+		case !r.isMember(n):
+			r.tainted[n.Name] = now.Add(-abandoned)
+		default:
+			since = cmp.Or(since, now)
+			if r.tainted[n.Name] = since; now.Sub(since) >= abandoned {
+				r.failed[n.Name] = since
+			}
 		}
 	}
 }
@@ -135,7 +132,9 @@ func (r *rollback) findLeft(ctx *cacontext.AutoscalingContext, removing []string
 // process tainted it, the cordon is put back. The core lifts it with the taint in its first loop (cleanUpIfRequired, read 2026-11).
 func (r *rollback) KeepCordons(nodes []*corev1.Node) {
 	for _, n := range nodes {
-		r.known[n.Name] = taints.HasToBeDeletedTaint(n)
+		if taints.HasToBeDeletedTaint(n) {
+			r.tainted[n.Name] = time.Time{}
+		}
 		if nodemeta.CordonedBefore(n) && r.isMember(n) && !taints.HasTaint(n, interruption.Taint) {
 			r.cordoned[n.Name], r.failed[n.Name] = true, r.clock.Now()
 		}
@@ -169,7 +168,7 @@ func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) erro
 func (r *rollback) chose(removable []simulator.NodeToBeRemoved) {
 	for _, n := range removable {
 		r.chosen = append(r.chosen, n.Node)
-		r.known[n.Node.Name] = true // also if the removal fails before the loop ends
+		r.tainted[n.Node.Name] = time.Time{} // also if the removal fails before the loop ends
 		switch {
 		case taints.HasToBeDeletedTaint(n.Node): // the core's own cordon may be left of a removal that failed
 		case n.Node.Spec.Unschedulable && !taints.HasTaint(n.Node, interruption.Taint): // the interruption lifts its own cordon

@@ -203,7 +203,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector}, oneZone,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), decisions.ToHelp{Collector: collector}})
 	processors.NodeGroupListProcessor = launchable
-	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
+	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, w.Events.Add, processors.CustomResourcesProcessor, clock.RealClock{})
 	alone := func(s *corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus { return []*corestatus.ScaleUpStatus{s} }
 	unhelped := status.NewUnhelped(status.Unhelped{Core: processors.ScaleUpStatusProcessor, Raises: alone, Report: collector.Record.Report,
 		Recorder: recorder, Clock: clock.RealClock{}})
