@@ -132,7 +132,7 @@ func (c *Cache) terminate(ctx context.Context, of togetherKey, take func() []end
 	if err := paused(g, c.clock.Now(), true); err != nil && !of.replace {
 		return err
 	}
-	run := &termination{Cache: c, group: name, replace: of.replace, keepDesired: of.replace, stays: map[string]error{}}
+	run := &termination{Cache: c, group: name, keepDesired: of.replace, stays: map[string]error{}}
 	all := take()
 	members := run.members(ctx, g, all)
 	if !of.replace {
@@ -176,8 +176,7 @@ func (c *Cache) endFailed(name string, errs ...error) {
 type termination struct {
 	*Cache
 	group       string
-	replace     bool // AWS launches others in their place
-	keepDesired bool // as for these, and for instances beyond the desired capacity, in whose place AWS launches none
+	keepDesired bool // AWS launches others in their place, but none in the place of instances beyond the desired capacity
 	deferred    bool // AWS has deferred them one by one, too
 
 	mu    sync.Mutex
@@ -481,7 +480,7 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 // accepted enters that AWS took our terminations of the members, so that it does not deny or fail them any more.
 func (t *termination) accepted(ctx context.Context, members []group.Instance) {
 	for _, i := range members {
-		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.replace)
+		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "desiredCapacityStays", t.keepDesired)
 	}
 	t.groups.update(t.group, func(e *entry) {
 		e.Terminated(members, !t.keepDesired, t.clock.Now())

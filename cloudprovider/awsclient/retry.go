@@ -11,7 +11,7 @@ import (
 // jitter is the random part of a pause: processes that began together do not ask together for ever.
 const jitter = 5
 
-// MostDenials bounds the number of failures for RetryAfter where one look-up is tried for all that AWS denies: a permission that is back is
+// MostDenials bounds the number of failures for RetryAfter where one look-up of one key is tried for all that AWS denies: a permission that is back is
 // used within two minutes.
 const MostDenials = 3
 

@@ -137,7 +137,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 	}
 	// The core asks for no replacement now. One that it asked for before may be one too many, and goes once the core acts again.
 	if h.Halted() {
-		klog.FromContext(ctx).Info("Too many nodes are not Ready for the core to act: AWS replaces the instance")
+		klog.FromContext(ctx).Info("Too many nodes are not Ready for the core to act: AWS replaces the instance unless it keeps surplus ones")
 		return h.gatherTermination(ctx, j.group, j.instance, true)
 	}
 	err := h.gatherTermination(ctx, j.group, j.instance, false)
@@ -158,7 +158,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 			return err
 		}
 	}
-	klog.FromContext(ctx).Info("The group is at its minimum size: AWS replaces the instance")
+	klog.FromContext(ctx).Info("The group is at its minimum size: AWS replaces the instance unless it keeps surplus ones")
 	return h.gatherTermination(ctx, j.group, j.instance, true)
 }
 

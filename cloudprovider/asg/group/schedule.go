@@ -197,5 +197,5 @@ func (g *Group) Surplus() (capacity int, beyond Timed) {
 
 // Beyond returns the capacity of instances beyond a maximum. The minimum size stays.
 func (g *Group) Beyond(most int) int {
-	return max(0, min(g.DesiredCapacity, g.CountedCapacity())-max(most, g.MinSize))
+	return max(0, min(g.Held(), g.CountedCapacity())-max(most, g.MinSize))
 }

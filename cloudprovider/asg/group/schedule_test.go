@@ -189,6 +189,7 @@ func TestSizesAreReadyForScheduledActions(t *testing.T) {
 		want    string // sizes, and surplus of the eight instances
 		none    bool   // the process is suspended
 		missing int    // of the eight instances
+		kept    int    // of the eight instances, beyond the desired capacity
 	}{
 		{name: "long before", actions: []Timed{action(4, 6)}, before: 16 * time.Minute, want: "1 to 9, 0"},
 		{name: "time to drain", actions: []Timed{action(4, 6)}, before: 15 * time.Minute, want: "1 to 6, 2"},
@@ -202,9 +203,13 @@ func TestSizesAreReadyForScheduledActions(t *testing.T) {
 		{name: "with a schedule", actions: []Timed{action(4, 6)}, tag: "any any any any any for=1h min=5 max=5", before: time.Minute, want: "5 to 5, 3"},
 		{name: "against a schedule", actions: []Timed{action(4, 6)}, tag: "any any any any any for=1h max=2", before: time.Minute, want: "4 to 4, 4"},
 		{name: "instances that are still to come", actions: []Timed{action(0, 3)}, before: time.Minute, missing: 3, want: "1 to 3, 2"},
+		{name: "instances that AWS keeps, too", actions: []Timed{action(0, 3)}, before: time.Minute, kept: 6, want: "1 to 3, 5"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := &Group{AWSMin: 1, AWSMax: 9, DesiredCapacity: 8, Instances: slices.Repeat([]Instance{{Weight: 1}}, 8-tt.missing), Schedules: ReadSchedules(map[string]string{TagSchedule + "x": tt.tag})}
+			if tt.kept > 0 {
+				g.DesiredCapacity, g.Instances = 8-tt.kept, slices.Repeat([]Instance{{Weight: 1, Protected: true}}, 8)
+			}
 			if tt.none {
 				g.SuspendedProcesses = []string{"ScheduledActions"}
 			}

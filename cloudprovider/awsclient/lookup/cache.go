@@ -211,7 +211,7 @@ func (c *Cache[V]) Run(ctx context.Context) {
 		if err := c.lookUp(ctx); err == nil {
 			failed = 0
 		} else {
-			if failed++; awsclient.IsDenied(err) {
+			if failed++; awsclient.IsDenied(err) && !c.Whole {
 				failed = min(failed, awsclient.MostDenials)
 			}
 			waking, again = nil, c.clock.After(awsclient.RetryAfter(err, failed))

@@ -22,41 +22,53 @@ import (
 )
 
 func TestFailedLookUpPausesDespiteRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		var calls atomic.Int32
-		var allowed atomic.Bool
-		ask := func(context.Context, []string) (map[string]bool, error) {
-			calls.Add(1)
-			if allowed.Load() {
-				return nil, nil
-			}
-			return nil, &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
-		}
-		c := New(clock.RealClock{}, true, Question[bool]{Ask: ask, AtOnce: 1})
-		go c.Run(ctx)
-		want := func(after time.Duration, n int32) {
-			t.Helper()
-			time.Sleep(after)
-			synctest.Wait()
-			assert.Equal(t, n, calls.Load(), "calls")
-		}
-		for range 20 {
-			c.Want("a")
-			want(time.Second, 1)
-		}
-		want(11*time.Second, 2)
-		before := calls.Load()
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		assert.InDelta(t, 33, calls.Load()-before, 3, "calls in an hour, whose pauses are partly random")
-		allowed.Store(true)
-		want(2*time.Minute, calls.Load()+1)
-		want(time.Hour, calls.Load())
-		c.Want("a")
-		want(0, calls.Load()+1)
-	})
+	for _, tt := range []struct {
+		name    string
+		whole   bool
+		perHour float64
+		noticed time.Duration // a permission that is back
+	}{
+		{name: "about some keys", perHour: 33, noticed: 2 * time.Minute},
+		{name: "about all there is", whole: true, perHour: 8, noticed: 10 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var calls atomic.Int32
+				var allowed atomic.Bool
+				ask := func(context.Context, []string) (map[string]bool, error) {
+					calls.Add(1)
+					if allowed.Load() {
+						return nil, nil
+					}
+					return nil, &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
+				}
+				c := New(clock.RealClock{}, true, Question[bool]{Ask: ask, AtOnce: 1, Whole: tt.whole})
+				go c.Run(ctx)
+				want := func(after time.Duration, n int32) {
+					t.Helper()
+					time.Sleep(after)
+					synctest.Wait()
+					assert.Equal(t, n, calls.Load(), "calls")
+				}
+				for range 20 {
+					c.Want("a")
+					want(time.Second, 1)
+				}
+				want(11*time.Second, 2)
+				before := calls.Load()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				assert.InDelta(t, tt.perHour, calls.Load()-before, 3, "calls in an hour, whose pauses are partly random")
+				allowed.Store(true)
+				want(tt.noticed, calls.Load()+1)
+				want(time.Hour, calls.Load())
+				c.Want("a")
+				want(0, calls.Load()+1)
+			})
+		})
+	}
 }
 
 func TestLastingFailureIsLoggedOnce(t *testing.T) {

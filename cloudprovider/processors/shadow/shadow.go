@@ -206,11 +206,11 @@ func (s *Shadow) read(waited map[types.UID]*waiting, now time.Time) {
 		switch {
 		case was == nil:
 			continue
-		case g.DesiredCapacity <= was.DesiredCapacity:
+		case g.DesiredCapacity <= was.DesiredCapacity, g.Held() <= was.Held():
 			s.lowered(was, g)
 			continue
 		}
-		nodes := decision.Sides[int]{Leader: g.InstancesFor(g.DesiredCapacity - was.DesiredCapacity)}
+		nodes := decision.Sides[int]{Leader: g.InstancesFor(g.Held() - was.Held())}
 		asked, late := false, false
 		for _, pods := range []map[types.UID]*waiting{waited, s.pods} {
 			for _, w := range pods {

@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -294,6 +295,27 @@ func TestARaiseInVainCountsForNobody(t *testing.T) {
 	c := w.Report().Comparisons[0]
 	assert.Equal(t, "pods: 1, nodes: 1 in b (leader: 3)", c.What(), "comparison")
 	assert.NotContains(t, c.Causes, "a", "causes")
+}
+
+// Somebody protects three nodes beyond a lowered desired capacity, so AWS keeps them. The leader's raise to them brings none, and its next one does.
+func TestARaiseToKeptNodesIsNone(t *testing.T) {
+	w := newWorld(t, 0, awsworld.Group("c", "m5.large", 0, 3, 9, nil))
+	require.NoError(t, w.AWS.Suspend("c", "Terminate"))
+	for at, desired := range []int{1, 1, 3, 4} {
+		w.clock.Step(2 * time.Minute) // a reading of a lower capacity may be an old one before
+		if w.raise("c", desired); at == 0 {
+			for _, n := range w.Nodes("c") {
+				require.NoError(t, w.AWS.ProtectInstance(nodemeta.InstanceOf(n), true))
+			}
+		}
+		w.loop(nil)
+	}
+	require.Equal(t, 4, w.Target("c"), "target size")
+	w.clock.Step(settle)
+	w.loop(nil)
+	report := w.Report()
+	require.Len(t, report.Comparisons, 1, "comparisons")
+	assert.Equal(t, "pods: 0, nodes: 0 in c (leader: 1)", report.Comparisons[0].What(), "comparison")
 }
 
 // There is no moment at which no pod waits, and each one has its node after three minutes.

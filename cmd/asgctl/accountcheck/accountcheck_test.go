@@ -134,6 +134,7 @@ func TestLaunchIsRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name, group, want string
 		change            func(*fakeaws.Server)
+		config            func(*fakeaws.Config)
 	}{
 		{name: "group at its maximum", group: "full", want: "no room"},
 		{name: "other cluster's group", group: "other", want: `states cluster "test"`},
@@ -141,9 +142,14 @@ func TestLaunchIsRefused(t *testing.T) {
 		{name: "no such group", group: "none", want: "no Auto Scaling group"},
 		{name: "zone of a group", group: "web/" + zone, want: "no Auto Scaling group"},
 		{name: "suspended", group: "web", want: "suspended", change: func(s *fakeaws.Server) { _ = s.Suspend("web", "Launch") }},
+		{name: "AWS keeps an instance beyond the desired capacity, and would end the launched one", group: "web", want: "protected from scale-in",
+			config: func(c *fakeaws.Config) {
+				c.AutoScalingGroups[0].Desired, c.AutoScalingGroups[0].ProtectNewInstances = 2, true
+			},
+			change: func(s *fakeaws.Server) { _ = s.SetDesired("web", 1) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server := newAWS(t, nil)
+			server := newAWS(t, tt.config)
 			if tt.change != nil {
 				tt.change(server)
 			}

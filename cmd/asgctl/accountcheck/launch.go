@@ -95,6 +95,8 @@ func Refusal(g *group.Group, cluster string) string {
 		return "it does not count its capacity in instances, and the check launches exactly one"
 	case g.Suspended(group.ProcessLaunch):
 		return "its Launch process is suspended"
+	case g.Kept() > 0:
+		return "AWS keeps instances beyond its desired capacity, because they are protected from scale-in, and would end the launched one"
 	case g.DesiredCapacity >= g.MaxSize:
 		return fmt.Sprintf("it has no room: its desired capacity is %d, and its maximum size %d", g.DesiredCapacity, g.MaxSize)
 	}
