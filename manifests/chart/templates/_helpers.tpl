@@ -80,7 +80,7 @@ annotations:
 - {{ printf "--nodes=%s:%s:%s" (include "asg.text" .minSize) (include "asg.text" .maxSize) .name | quote }}
 {{- end }}
 {{- if .Values.autoDiscovery.clusterName }}
-- {{ tpl (join "," .Values.autoDiscovery.tags) . | printf "--node-group-auto-discovery=asg:tag=%s" | quote }}
+- {{ tpl (tpl (join "," .Values.autoDiscovery.tags) .) . | printf "--node-group-auto-discovery=asg:tag=%s" | quote }}
 {{- end }}
 {{- with .Values.cloudConfigPath }}
 - {{ printf "--cloud-config=%s" . | quote }}

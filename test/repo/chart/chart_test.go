@@ -347,6 +347,12 @@ func TestChartNeedsNoGroups(t *testing.T) {
 	}
 }
 
+// The stock chart's documents promise it, and that chart leaves the template as it is.
+func TestClusterNameMayBeATemplate(t *testing.T) {
+	rendered := mustRender(t, "global: {cluster: main}\nautoDiscovery: {clusterName: '{{ .Values.global.cluster }}'}")
+	assert.Contains(t, container(t, rendered).Command, "--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main")
+}
+
 func TestGroupsMayComeFromFlags(t *testing.T) {
 	for _, values := range []string{
 		"autoDiscovery: {tags: [team-a]}\nextraArgs: {nodes_1: '0:3:a', nodes_2: '0:3:b'}",
