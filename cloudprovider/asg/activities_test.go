@@ -55,7 +55,7 @@ func TestManyReportedLaunchFailuresAreReadOnce(t *testing.T) {
 func TestOnlyADeniedLookHasARemedy(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]bool{"AccessDenied": true, "ExpiredToken": false, "InternalFailure": false} {
-		t.Run(code, func(t *testing.T) {
+		t.Run(code, bubbled(func(t *testing.T) {
 			w := short(t)
 			w.refresh()
 			w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: code})
@@ -66,7 +66,7 @@ func TestOnlyADeniedLookHasARemedy(t *testing.T) {
 			})
 			log := logger.GetSink().(ktesting.Underlier).GetBuffer().String()
 			assert.Equalf(t, want, strings.Contains(log, "allow autoscaling:DescribeScalingActivities"), "the remedy is in the log %q", log)
-		})
+		}))
 	}
 }
 

@@ -184,24 +184,26 @@ func TestOldFailuresOfTwoLeadersDelayNoThird(t *testing.T) {
 
 func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
 	t.Parallel()
-	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
-	asks := []struct {
-		group, zone string
-		before, now int
-	}{{"a", "us-west-2b", 2, 2}, {"b", "", 1, 3}} // the process before had one of the three
-	for _, ask := range asks {
-		w.must(w.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.before))
-		w.end(ask.group)
-	}
-	time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later
-	next := w.with(asksEC2).started()
-	for _, ask := range asks {
-		err := next.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.now)
-		g := next.group(ask.group)
-		state, _ := w.aws.Group(ask.group)
-		assert.Truef(t, err == nil && len(g.Counted()) == ask.now && len(state.Instances) == ask.now,
-			"group %s, all or nothing: error %v, %d instances are believed in, AWS has %d, want %d", ask.group, err, len(g.Counted()), len(state.Instances), ask.now)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
+		asks := []struct {
+			group, zone string
+			before, now int
+		}{{"a", "us-west-2b", 2, 2}, {"b", "", 1, 3}} // the process before had one of the three
+		for _, ask := range asks {
+			w.must(w.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.before))
+			w.end(ask.group)
+		}
+		time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later
+		next := w.with(asksEC2).started()
+		for _, ask := range asks {
+			err := next.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.now)
+			g := next.group(ask.group)
+			state, _ := w.aws.Group(ask.group)
+			assert.Truef(t, err == nil && len(g.Counted()) == ask.now && len(state.Instances) == ask.now,
+				"group %s, all or nothing: error %v, %d instances are believed in, AWS has %d, want %d", ask.group, err, len(g.Counted()), len(state.Instances), ask.now)
+		}
+	})
 }
 
 func TestReplayEndsNoCoolDown(t *testing.T) {

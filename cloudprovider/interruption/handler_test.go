@@ -23,30 +23,31 @@ import (
 )
 
 func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
-	w, _ := parallelWorld(t, scalingGroup(0, 2, 5))
-	warned, other := w.inService()[0], w.inService()[1]
-	w.run(warned, "a", "b", "c")
-	w.run(other, "d")
-	events := record.NewFakeRecorder(100)
-	w.running(func(o *interruption.Options) { o.Events = events })
-	require.NoError(t, w.aws.Interrupt(warned, 0))
-	w.wait("the node is cordoned", func() bool { n := w.nodes()[warned]; return n == nil || n.Spec.Unschedulable })
-	w.waitTerminated(warned)
-	w.waitEmptyQueue()
-	assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && slices.Equal(w.inService(), []string{other}),
-		"desired %d after %d terminations, in service %v", w.desired(), w.terminations(), w.inService())
-	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, w.allEvicted()))
-	assert.Equalf(t, 1, w.handled()["drained spot-interruption"], "%v", w.handled())
-	for name, want := range map[string]int{"drain_duration_seconds": 1, "time_left_seconds": 1, "pods_evicted_total": 3, "pods_lost_total": 0} {
-		assert.Equalf(t, want, w.count("asg_autoscaler_interruption_" + name)[""], "%s", name)
-	}
-	var texts []string
-	for len(events.Events) > 0 {
-		texts = append(texts, <-events.Events)
-	}
-	if all := strings.Join(texts, "\n"); strings.Count(all, "NodeInterrupted Evicted") != 3 || !strings.Contains(all, "Interruption Cordoned and drained, by ") {
-		t.Errorf("events:\n%s", all)
-	}
+	inBubble(scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		warned, other := w.inService()[0], w.inService()[1]
+		w.run(warned, "a", "b", "c")
+		w.run(other, "d")
+		events := record.NewFakeRecorder(100)
+		w.running(func(o *interruption.Options) { o.Events = events })
+		require.NoError(t, w.aws.Interrupt(warned, 0))
+		w.wait("the node is cordoned", func() bool { n := w.nodes()[warned]; return n == nil || n.Spec.Unschedulable })
+		w.waitTerminated(warned)
+		w.waitEmptyQueue()
+		assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && slices.Equal(w.inService(), []string{other}),
+			"desired %d after %d terminations, in service %v", w.desired(), w.terminations(), w.inService())
+		assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, w.allEvicted()))
+		assert.Equalf(t, 1, w.handled()["drained spot-interruption"], "%v", w.handled())
+		for name, want := range map[string]int{"drain_duration_seconds": 1, "time_left_seconds": 1, "pods_evicted_total": 3, "pods_lost_total": 0} {
+			assert.Equalf(t, want, w.count("asg_autoscaler_interruption_" + name)[""], "%s", name)
+		}
+		var texts []string
+		for len(events.Events) > 0 {
+			texts = append(texts, <-events.Events)
+		}
+		if all := strings.Join(texts, "\n"); strings.Count(all, "NodeInterrupted Evicted") != 3 || !strings.Contains(all, "Interruption Cordoned and drained, by ") {
+			t.Errorf("events:\n%s", all)
+		}
+	})(t)
 }
 
 func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
@@ -373,17 +374,18 @@ func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 }
 
 func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
-	w, _ := parallelWorld(t, hooked(scalingGroup(0, 2, 5)))
-	for _, id := range w.inService() {
-		w.run(id, id+"-a", id+"-b")
-	}
-	w.running()
-	require.NoError(t, w.aws.SetDesired("spot", 1)) // Auto Scaling chooses one
-	w.wait("one instance left", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 1 })
-	w.waitEmptyQueue()
-	assert.Lenf(t, w.allEvicted(), 2, "evicted %v", w.allEvicted())
-	assert.Truef(t, w.desired() == 1 && w.terminations() == 0 && w.aws.Calls()["CompleteLifecycleAction"] != 0,
-		"desired %d after %d terminations, calls %v", w.desired(), w.terminations(), w.aws.Calls())
+	inBubble(hooked(scalingGroup(0, 2, 5)), func(t *testing.T, w *world) {
+		for _, id := range w.inService() {
+			w.run(id, id+"-a", id+"-b")
+		}
+		w.running()
+		require.NoError(t, w.aws.SetDesired("spot", 1)) // Auto Scaling chooses one
+		w.wait("one instance left", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 1 })
+		w.waitEmptyQueue()
+		assert.Lenf(t, w.allEvicted(), 2, "evicted %v", w.allEvicted())
+		assert.Truef(t, w.desired() == 1 && w.terminations() == 0 && w.aws.Calls()["CompleteLifecycleAction"] != 0,
+			"desired %d after %d terminations, calls %v", w.desired(), w.terminations(), w.aws.Calls())
+	})(t)
 }
 
 func TestSeveralClustersCanShareAQueue(t *testing.T) {

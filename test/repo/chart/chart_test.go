@@ -24,7 +24,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // renderings are the value files that have a golden each, by the golden's name.
@@ -217,15 +216,8 @@ func rules(t *testing.T, rendered []object, kind string) []string {
 	return slices.Compact(lines)
 }
 
-func TestOurKeysAreFlags(t *testing.T) {
-	rendered := renderFile(t, "testdata/everything.values.yaml")
-	c := container(t, rendered)
-	for _, want := range []string{
-		"--asg-cluster-name=main", "--asg-node-group-discovery=any", "--asg-zonal-groups=all",
-		"--asg-interruption-queue=main-interruptions", "--asg-price-file=/etc/asg-autoscaler/prices/prices",
-	} {
-		assert.Truef(t, slices.Contains(c.Command, want), "%q lacks %s", c.Command, want)
-	}
+// The golden "everything" has the flags of our keys.
+func TestOnlyOurKeysMakeOurFlags(t *testing.T) {
 	for _, flag := range container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nrbac: {create: false}")).Command {
 		assert.Falsef(t, strings.HasPrefix(flag, "--asg-"), "without values of ours there is %s", flag)
 	}
@@ -272,20 +264,6 @@ func TestPricesAreMountedFromTheirConfigMap(t *testing.T) {
 			assert.Truef(t, slices.Contains(pod.Containers[0].Command, want), "%q lacks %s", pod.Containers[0].Command, want)
 		})
 	}
-}
-
-func TestPricesReachThePriceFileWhole(t *testing.T) {
-	rendered := renderFile(t, "testdata/everything.values.yaml")
-	for _, o := range ofKind(rendered, "ConfigMap") {
-		var m corev1.ConfigMap
-		find(t, []object{o}, "ConfigMap", &m)
-		if file, ok := m.Data["prices"]; ok {
-			_, err := pricing.ParseTerms(file, nil)
-			assert.NoErrorf(t, err, "in\n%s", file)
-			return
-		}
-	}
-	t.Error("no ConfigMap has prices")
 }
 
 func TestValuesAreRefusedWithASentence(t *testing.T) {
@@ -369,21 +347,6 @@ func TestLargeNumbersStayWhole(t *testing.T) {
 	if want := (corev1.EnvVar{Name: "COUNT", Value: "1000000"}); !slices.Contains(c.Env, want) {
 		t.Errorf("%v lacks %v", c.Env, want)
 	}
-}
-
-// A constraint without a selector would spread no pod.
-func TestSpreadSelectsThePods(t *testing.T) {
-	var d appsv1.Deployment
-	find(t, mustRender(t, "autoDiscovery: {clusterName: c}"), "Deployment", &d)
-	for _, constraint := range d.Spec.Template.Spec.TopologySpreadConstraints {
-		for key, value := range constraint.LabelSelector.MatchLabels {
-			got := d.Spec.Template.Labels[key]
-			assert.Truef(t, got == value, "the constraint selects %s=%s, and the pods have %q", key, value, got)
-		}
-		assert.Truef(t, len(constraint.LabelSelector.MatchLabels) != 0 && constraint.WhenUnsatisfiable == corev1.ScheduleAnyway,
-			"constraint = %+v", constraint)
-	}
-	assert.True(t, len(d.Spec.Template.Spec.TopologySpreadConstraints) != 0, "the pods may share a node")
 }
 
 func TestImageHasItsTagAndItsDigest(t *testing.T) {
