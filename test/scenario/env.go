@@ -146,7 +146,7 @@ func (e *Env) StartAWS(ctx context.Context, config fakeaws.Config) error {
 	if err := server.Attach(e.Cluster.Client()); err != nil {
 		return err
 	}
-	observeAWS(server, e.Timeline, e.Seen)
+	observeAWS(server, e.Timeline, e.look)
 	return nil
 }
 

@@ -29,7 +29,7 @@ func (e *Env) StartOther(ctx context.Context, name string) error {
 	if err := e.AWS.AttachCluster(name, other.Cluster.Client()); err != nil {
 		return err
 	}
-	observeAWS(other.AWS, other.Timeline, other.Seen)
+	observeAWS(other.AWS, other.Timeline, other.look)
 	return nil
 }
 

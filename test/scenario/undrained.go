@@ -40,6 +40,21 @@ func (e *Env) Seen(instanceID string) NodeLook {
 	return NodeLook{}
 }
 
+// look is the node of an instance that is about to be terminated. The autoscaler may hear of the end of a pod sooner than the informers here, so
+// the API server decides about a node that they see as not drained.
+func (e *Env) look(instanceID string) NodeLook {
+	seen := e.Seen(instanceID)
+	if seen.Undrained() == "" {
+		return seen
+	}
+	ctx, cancel := context.WithTimeout(e.observing, lookLimit)
+	defer cancel()
+	if asked, err := e.LookAt(ctx, instanceID); err == nil {
+		return asked
+	}
+	return seen
+}
+
 // LookAt asks the API server for the node of an instance and its pods, because an informer may be behind.
 func (e *Env) LookAt(ctx context.Context, instanceID string) (NodeLook, error) {
 	nodes, err := e.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})

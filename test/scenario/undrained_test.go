@@ -52,3 +52,21 @@ func TestInformersAndAPIServerAgreeAboutUndrained(t *testing.T) {
 		})
 	}
 }
+
+func TestInformersThatAreBehindAccuseNobody(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		left []runtime.Object // in the API server, beside the node
+		want string
+	}{
+		{name: "the pod is gone"},
+		{name: "the pod is there", left: []runtime.Object{testPod("ReplicaSet")}, want: "node node still held [default/pod-of-ReplicaSet]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := &Env{observer: newTestObserver(), observing: t.Context(), client: fake.NewClientset(append(tt.left, testNode(marked))...)}
+			e.observer.nodeSeen(testNode(marked))
+			e.observer.podSeen(testPod("ReplicaSet"))
+			assert.Equal(t, tt.want, e.look("i-0001").Undrained(), "undrained")
+		})
+	}
+}

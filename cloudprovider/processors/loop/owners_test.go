@@ -90,7 +90,9 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				trigger := started(t, settings)
+				config := settings
+				config.Coming = synctest.Wait // the waiter looks as soon as the first pod is counted
+				trigger := started(t, config)
 				for i := range tt.running {
 					pod := owned(newPod("running-" + podName(i)))
 					pod.Spec.NodeName = "node-1"

@@ -16,7 +16,9 @@ import (
 // coming loop counts with another pod of its controller.
 func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	pod := obj.(*apiv1.Pod)
-	defer t.made(pod, 1) // may end the burst, so after the pod is counted
+	if t.made(pod, 1) {
+		defer t.pods.wakeWaiter() // may end the burst, so after the pod is counted
+	}
 	if isInInitialList && !t.young(pod) {
 		return
 	}
@@ -33,7 +35,9 @@ func (t *Trigger) updatePod(before, after any) {
 	old, pod := before.(*apiv1.Pod), after.(*apiv1.Pod)
 	if ControllerOf(old) != ControllerOf(pod) {
 		t.made(old, -1)
-		defer t.made(pod, 1)
+		if t.made(pod, 1) {
+			defer t.pods.wakeWaiter()
+		}
 	} else {
 		t.pods.owners.count(ControllerOf(pod), 0, active(pod)-active(old))
 	}
@@ -60,11 +64,10 @@ func (t *Trigger) deletePod(obj any) {
 	}
 }
 
-// made notes that the pod's controller has made it, or with -1 that it is gone.
-func (t *Trigger) made(pod *apiv1.Pod, pods int) {
-	if t.pods.owners.count(ControllerOf(pod), pods, pods*active(pod)) {
-		t.pods.wakeWaiter()
-	}
+// made notes that the pod's controller has made it, or with -1 that it is gone. It comes before the pod is counted, because that wakes the
+// waiter, who asks whether the controllers have all their pods. It reports whether the controller no longer lacks pods.
+func (t *Trigger) made(pod *apiv1.Pod, pods int) (complete bool) {
+	return t.pods.owners.count(ControllerOf(pod), pods, pods*active(pod))
 }
 
 // countPod leaves out a pod whose delay is not over. The loop of the scan interval finds it. Without a delay each pod counts, even if the

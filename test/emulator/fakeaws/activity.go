@@ -155,7 +155,10 @@ var (
 )
 
 // failureOf is the error of the first fault that has one, or nil. It stands in the place of the real answer, or, if late, comes after it.
+// Called without mu held.
 func failureOf(req *request, a *account, hits []Fault) (failure *apiError, late bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, f := range hits {
 		if f.Code != "" {
 			return faultError(req, a, f), f.Late

@@ -1,7 +1,9 @@
 package fakeaws
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +36,24 @@ func TestRefusalFollowsEachService(t *testing.T) {
 	wantAPIError(t, err, "AccessDenied", "")
 	s.ClearFaults()
 	assert.NoError(t, describeAll(t, c), "after the faults were cleared")
+}
+
+// A refusal names its caller by the sessions, to which others add meanwhile.
+func TestCallsAreRefusedWhileSessionsBegin(t *testing.T) {
+	s, c := overHTTP(t, oneGroup())
+	s.Deny("DescribeAutoScalingGroups")
+	var begun sync.WaitGroup
+	begun.Go(func() {
+		for n := range 100 {
+			_, err := c.sts.AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{RoleArn: aws.String("arn:aws:iam::1:role/r"),
+				RoleSessionName: aws.String(fmt.Sprint("session-", n)), WebIdentityToken: aws.String("token")})
+			assert.NoError(t, err)
+		}
+	})
+	for range 100 {
+		wantAPIError(t, describeAll(t, c), "AccessDenied", "")
+	}
+	begun.Wait()
 }
 
 func TestFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {

@@ -236,7 +236,7 @@ func (p *publisher) sync(ctx context.Context, name string) error {
 func (p *publisher) step(ctx context.Context, n *publishedNode) error {
 	p.mu.Lock()
 	created, gone, release, publish, lift := n.created, n.gone, n.mayReady && !n.released, n.due && !n.published, n.lift && !n.lifted
-	down, up := n.down, n.up
+	down, up, boot := n.down, n.up, n.boot
 	p.mu.Unlock()
 	switch {
 	case gone:
@@ -246,7 +246,7 @@ func (p *publisher) step(ctx context.Context, n *publishedNode) error {
 	case down:
 		return p.goDown(ctx, n)
 	case up:
-		return p.comeBack(ctx, n)
+		return p.comeBack(ctx, n, boot)
 	case release:
 		return p.release(ctx, n)
 	}

@@ -77,8 +77,8 @@ func (p *publisher) goDown(ctx context.Context, n *publishedNode) error {
 	return err
 }
 
-func (p *publisher) comeBack(ctx context.Context, n *publishedNode) error {
-	err := p.patch(ctx, n, fmt.Sprintf(`{"status":{"nodeInfo":{"bootID":%q}}}`, n.boot), "status")
+func (p *publisher) comeBack(ctx context.Context, n *publishedNode, boot string) error {
+	err := p.patch(ctx, n, fmt.Sprintf(`{"status":{"nodeInfo":{"bootID":%q}}}`, boot), "status")
 	if err == nil {
 		err = p.patch(ctx, n, fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, keptNotReady))
 	}

@@ -1,10 +1,12 @@
 package loopback
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"time"
 )
 
 // The ports for programs are below the range from which Linux takes the local ports of connections (net.ipv4.ip_local_port_range, by default from
@@ -14,21 +16,30 @@ const (
 	highestPort = 32000
 )
 
-// Listen listens on a port of 127.0.0.1 that nobody else listens on.
+// reserved is how long a port that was found belongs to its finder, who closes it first and then starts the program that listens there.
+const reserved = time.Minute
+
+// Listen listens on a port of 127.0.0.1 that nobody else listens on, and that no process on this machine has found within a minute.
 func Listen() (net.Listener, error) {
 	var last error
 	for range 100 {
-		port := lowestPort + rand.IntN(highestPort-lowestPort)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowestPort+rand.IntN(highestPort-lowestPort)))
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			last = err
+			continue
+		}
+		mark, err := net.ListenPacket("udp", address) // which no program under test uses
 		if err == nil {
+			time.AfterFunc(reserved, func() { _ = mark.Close() })
 			return l, nil
 		}
-		last = err
+		last = errors.Join(err, l.Close())
 	}
 	return nil, fmt.Errorf("find a free port from %d to %d: %w", lowestPort, highestPort, last)
 }
 
-// FreeAddress returns an address of 127.0.0.1 with a port that nobody listens on at the moment.
+// FreeAddress is Listen for a program that is yet to start: nobody listens at the address.
 func FreeAddress() (string, error) {
 	listener, err := Listen()
 	if err != nil {
