@@ -71,6 +71,7 @@ import (
 //	event REASON REGEXP                      an event with the reason and a matching message exists
 //	events REASON N                          N events with the reason were sent, repetitions counted
 //	ready | unready                          the autoscaler says so at /readyz
+//	ended                                    the autoscaler's process has ended, by itself or not
 //	report REGEXP                            a line about the report at /status.json matches: see decisionLines
 //	shadow GROUP=PRICE...                    the shadow's days have each raise and removal of the leader that AWS saw, and all nodes at these prices
 //	log REGEXP                               a line of the autoscaler's logs matches

@@ -137,8 +137,9 @@ func TestStockThatEndsByItselfFails(t *testing.T) {
 func TestStopOfEndedProcessFails(t *testing.T) {
 	s := endScript(t)
 	require.NoError(t, s.lines("autoscaler start s0-gpu-spot-china"))
+	assert.ErrorIs(t, s.lines("expect 1ms ended"), errWaited, "it runs")
 	_, _ = s.Autoscaler().Get(t.Context(), "/end")
-	<-s.Autoscaler().Done()
+	require.NoError(t, s.lines("expect 1m ended"))
 	assert.ErrorContains(t, s.lines("autoscaler stop"), "ended by itself", "error, want that it ended by itself")
 }
 

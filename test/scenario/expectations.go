@@ -44,6 +44,8 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 		return s.namedCountIs(args[0], args[1], s.eventsSent)
 	case (what == "ready" || what == "unready") && len(args) == 0:
 		return s.saysReady(what == "ready"), nil
+	case what == "ended" && len(args) == 0:
+		return s.hasEnded, nil
 	case what == "log" && len(args) == 1:
 		return s.logMatches(args[0])
 	case what == "report" && len(args) == 1:
@@ -193,6 +195,14 @@ func (s *script) saysReady(want bool) condition {
 		_, refused := errors.AsType[refusal](err)
 		return refused && !want, err.Error(), nil
 	}
+}
+
+// hasEnded holds when the autoscaler's last process has ended.
+func (s *script) hasEnded(context.Context) (bool, string, error) {
+	if s.Autoscaler() == nil {
+		return false, "", errors.New("no autoscaler that could end")
+	}
+	return !s.Autoscaler().Running(), "that it runs", nil
 }
 
 func (s *script) logMatches(line string) (condition, error) {
