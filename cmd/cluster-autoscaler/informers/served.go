@@ -134,24 +134,27 @@ func (noAttachments) IsWatchListSemanticsUnSupported() bool { return true }
 
 // ask returns why a kind cannot be listed, "" where it can, or where the API server fails until ctx ends. It takes from tries, which are for
 // refusals of all kinds together.
-func ask(ctx context.Context, client rest.Interface, path string, tries *int) (missing string) {
-	_ = wait.PollUntilContextCancel(ctx, askPause, true, func(ctx context.Context) (known bool, _ error) {
-		switch err := list(ctx, client, path); {
-		case err == nil:
-		case apierrors.IsNotFound(err):
-			missing = "not served"
-		case !apierrors.IsForbidden(err):
+func ask(ctx context.Context, client rest.Interface, path string, tries *int) string {
+	err := list(ctx, client, path)
+	for err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+		switch forbidden := apierrors.IsForbidden(err); {
+		case !forbidden:
 			klog.FromContext(ctx).Error(err, "Could not ask the API server for a kind, trying again", "path", path, "in", askPause)
-			return false, nil
-		case *tries > 0: // an API server that starts refuses all until it has read the roles
+		case *tries == 0:
+			return "not permitted: grant list and watch"
+		default: // an API server that starts refuses all until it has read the roles
 			*tries--
-			return false, nil
-		default:
-			missing = "not permitted: grant list and watch"
 		}
-		return true, nil
-	})
-	return missing
+		select {
+		case <-ctx.Done():
+		case <-time.After(askPause):
+		}
+		err = list(ctx, client, path)
+	}
+	if apierrors.IsNotFound(err) {
+		return "not served"
+	}
+	return ""
 }
 
 func list(ctx context.Context, client rest.Interface, path string) error {
