@@ -72,7 +72,7 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 		return result, out
 	}
 	until, most := h.ownersTime, ownersPause
-	if e.Kind == event.ScheduledChange { // we may have kept it for long
+	if e.Kind == event.ScheduledChange || e.Starts.After(now) { // we may have kept it for long
 		until, most = ownersTimeHook, ownersPauseHook
 	}
 	result, left := h.leaveToOthers(m, e, until, most)

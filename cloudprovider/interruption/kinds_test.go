@@ -1,6 +1,7 @@
 package interruption_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,22 @@ func TestPodsOfACapacityBlockHaveUntilItsStatedEnd(t *testing.T) {
 		w.waitTerminated(warned)
 		w.ended(1, 1, 1)
 		assert.Equal(t, 1, w.handled()["drained capacity-reservation-interruption"], "%v", w.handled())
+	})(t)
+}
+
+// The other cluster may have no leader just now.
+func TestWarningOfAnotherClustersCapacityBlockIsLeftUntilItsEnd(t *testing.T) {
+	inBubble(scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+		text := strings.Replace(warning("i-0aaaaaaaaaaaaaaaa", time.Now()), "Spot Instance Interruption", "Capacity Reservation Instance Interruption", 1)
+		ends := time.Now().Add(10 * time.Minute).UTC().Format(time.RFC3339)
+		w.send(strings.Replace(text, `"terminate"`, fmt.Sprintf(`"terminate","instance-termination-time":%q`, ends), 1))
+		w.running()
+		for _, kept := range []bool{true, false} {
+			time.Sleep(8 * time.Minute)
+			q := w.aws.Queues()[0]
+			assert.Equal(t, kept, q.Visible+q.InFlight+q.Delayed == 1, "the message is kept for others")
+		}
+		assert.NotZero(t, w.handled()["left-to-others capacity-reservation-interruption"], "%v", w.handled())
 	})(t)
 }
 

@@ -73,7 +73,7 @@ func (s *Shrink) choose(g *group.Group, all []surplus, now time.Time) {
 	ending := 0 // capacity
 	for _, t := range g.Timed {
 		if t.Until.IsZero() && now.After(t.From.Add(-hurry)) { // without an end it is AWS's
-			ending = max(ending, g.Beyond(t.Max)-g.Kept())
+			ending = max(ending, g.Beyond(max(t.Max, g.Protected())))
 		}
 	}
 	hurries := ending > 0

@@ -105,23 +105,24 @@ func TestNodesBeyondAMaximumByTheClockMove(t *testing.T) {
 }
 
 // A lower maximum that runs or comes later has time, and AWS's action has none. AWS takes two of the four nodes that are beyond the lowest maximum, and
-// one if it keeps another beyond the desired capacity.
+// none of those that are protected from scale-in, whether it keeps them beyond the desired capacity or not.
 func TestLowerMaximumHidesNoActionOfAWS(t *testing.T) {
 	action := group.Timed{By: "the scheduled action x", Max: 3, From: noon.Add(6 * time.Minute)}
 	tag := group.Timed{By: "its tag", Max: 1, From: noon.Add(-time.Hour), Until: noon.Add(time.Hour)}
 	for name, tt := range map[string]struct {
-		lower group.Timed
-		kept  int
+		lower           group.Timed
+		protected, kept int
 	}{
 		"tag":          {lower: tag},
 		"later action": {lower: group.Timed{By: "the scheduled action y", Max: 1, From: noon.Add(14 * time.Minute)}},
-		"kept node":    {lower: tag, kept: 1},
+		"protected":    {lower: tag, protected: 4},
+		"kept node":    {lower: tag, protected: 5, kept: 1},
 	} {
 		f := lowered(t, tt.lower, 0, 1, 2, 3, 4)
 		g := f.groups["a"]
 		g.Timed, g.DesiredCapacity = append(g.Timed, action), g.DesiredCapacity-tt.kept
-		for at := range g.Instances {
-			g.Instances[at].Protected = tt.kept > 0
+		for at := range tt.protected {
+			g.Instances[at].Protected = true
 		}
 		m := f.shrinks(t)
 		f.decide(m, noon)
@@ -135,7 +136,7 @@ func TestLowerMaximumHidesNoActionOfAWS(t *testing.T) {
 			}
 		}
 		assert.Equal(t, []string{"a-0", "a-1", "a-2", "a-3"}, all, name)
-		assert.Equal(t, []string{"a-0", "a-1"}[:2-tt.kept], ends, name)
+		assert.Len(t, ends, min(2, 5-tt.protected), name)
 	}
 }
 

@@ -163,7 +163,12 @@ func (g *Group) Kept() int {
 	if g.Zone != "" || g.Operation.Text != "" || g.CapacityRebalance || g.Maintenance.MaxHealthyPercent > 100 {
 		return 0
 	}
-	return max(0, g.CapacityOf(func(i *Instance) bool { return i.Protected && i.Lifecycle.Counts() && !i.Lifecycle.Starting() })-g.Covered())
+	return max(0, g.Protected()-g.Covered())
+}
+
+// Protected is the capacity that AWS ends for no lower size of the group.
+func (g *Group) Protected() int {
+	return g.CapacityOf(func(i *Instance) bool { return i.Protected && i.Lifecycle.Counts() && !i.Lifecycle.Starting() })
 }
 
 // Covered is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to AWS's maximum size.

@@ -95,15 +95,15 @@ func reader[T any](from func(Event, T) (Event, error)) func(Event, json.RawMessa
 
 // change is the detail of EC2. The ARN in the event's resources is not read: some of AWS's examples have a zone in the place of its region.
 type change struct {
-	Instance string `json:"instance-id"`
-	Action   string `json:"instance-action"`
-	State    string `json:"state"`
-	Ends     string `json:"instance-termination-time"` // for a capacity reservation
+	Instance string          `json:"instance-id"`
+	Action   string          `json:"instance-action"`
+	State    string          `json:"state"`
+	Ends     json.RawMessage `json:"instance-termination-time"` // for a capacity reservation. Without a time in it the rest counts
 }
 
 func fromEC2(kind Kind) func(Event, json.RawMessage) (Event, error) {
 	return reader(func(e Event, d change) (Event, error) {
-		e.Kind, e.State, e.Starts = kind, bounded(d.Action), timeOf(d.Ends)
+		e.Kind, e.State, e.Starts = kind, bounded(d.Action), timeOf(strings.Trim(string(d.Ends), `"`))
 		if kind == StateChange {
 			e.State = bounded(d.State)
 		}

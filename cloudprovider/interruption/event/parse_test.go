@@ -84,6 +84,15 @@ func TestChangesThatAreOverNameTheirInstances(t *testing.T) {
 	}
 }
 
+func TestWarningWithoutAReadableEndCounts(t *testing.T) {
+	for _, end := range []string{`"soon"`, `1764583200`, `null`, `["2026-11-20T10:02:00Z"]`} {
+		got, err := Parse(`{"detail-type":"EC2 Capacity Reservation Instance Interruption Warning","source":"aws.ec2",` +
+			`"detail":{"instance-id":"i-0123","instance-termination-time":` + end + `}}`)
+		require.NoError(t, err, end)
+		assert.Empty(t, cmp.Diff(Event{Kind: ReservationEnd, Instances: []string{"i-0123"}}, got), end)
+	}
+}
+
 func TestUnusableMessagesGiveTheirReason(t *testing.T) {
 	const spot = `{"detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","detail":`
 	const health = `{"detail-type":"AWS Health Event","source":"aws.health","detail":`

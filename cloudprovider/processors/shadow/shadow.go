@@ -210,7 +210,7 @@ func (s *Shadow) read(waited map[types.UID]*waiting, now time.Time) {
 			s.lowered(was, g)
 			continue
 		}
-		nodes := decision.Sides[int]{Leader: g.InstancesFor(g.Held() - was.Held())}
+		nodes := decision.Sides[int]{Leader: g.InstancesFor(min(g.Held()-was.Held(), g.DesiredCapacity-was.DesiredCapacity))}
 		asked, late := false, false
 		for _, pods := range []map[types.UID]*waiting{waited, s.pods} {
 			for _, w := range pods {
