@@ -115,7 +115,7 @@ test: ## lint, verify; unit, component and scenario tests with the race detector
 	@$(MAKE) --no-print-directory verify
 	@# both compile for minutes, and one has work for a core while the other waits for a package
 	@$(COMPILING) $(MAKE) --no-print-directory -j2 lint controlplane
-	@# lint has run go vet already, and fuzz.sh below runs the fuzz targets
+	@# lint has run go vet already, and fuzz.sh below runs the fuzz targets, by what is compiled here
 	@# the scenarios come first: they take longest, and mostly wait, so one more package runs beside them
 	@# linked without debug information, which takes a third less time
 	test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w \
@@ -123,7 +123,7 @@ test: ## lint, verify; unit, component and scenario tests with the race detector
 	$(GO) test -C build/image -count=1 ./...
 	@# with the race detector, with which the core has been compiled above
 	$(GO) run -race ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB),-if-reachable)
-	test/repo/tools/fuzz.sh 10s
+	FUZZBUILD='-race -ldflags=-w' test/repo/tools/fuzz.sh 10s
 	@cat $(PACKAGES)
 
 # They share what `make build` has compiled, and need no C compiler.

@@ -57,11 +57,14 @@ func TestFailingTargetFailsTheRunOfAll(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "broken_test.go"), []byte("package broken\nimport \"testing\"\n"+
 		"func FuzzBad(f *testing.F) { f.Add(1); f.Fuzz(func(t *testing.T, _ int) { t.Fatal() }) }\n"+
 		"func FuzzGood(f *testing.F) { f.Add(1); f.Fuzz(func(*testing.T, int) {}) }\n"), 0o600))
-	out, err := fuzz(t, dir, "", "", "1s")
-	assert.Errorf(t, err, "%s", out)
-	assert.Contains(t, out, "\nfailed broken.FuzzBad ")
-	assert.Contains(t, out, "\nok broken.FuzzGood ")
-	assert.Truef(t, strings.HasSuffix(out, "\n1 of 2 targets failed\n"), "%s", out)
+	for _, build := range []string{"", "-race -ldflags=-w"} {
+		t.Setenv("FUZZBUILD", build)
+		out, err := fuzz(t, dir, "", "", "1s")
+		assert.Errorf(t, err, "%s", out)
+		assert.Contains(t, out, "\nfailed broken.FuzzBad ")
+		assert.Contains(t, out, "\nok broken.FuzzGood ")
+		assert.Truef(t, strings.HasSuffix(out, "\n1 of 2 targets failed\n"), "%s", out)
+	}
 }
 
 func TestOnlyTheEndOfTheTimeIsForgiven(t *testing.T) {

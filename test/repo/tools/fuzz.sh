@@ -6,6 +6,9 @@
 # target's package, where it is a case of every later test.
 #
 # fuzz.sh TIME PACKAGE TARGET runs one of them. One that needs its time for the inputs known before gets more.
+#
+# With FUZZBUILD, flags of `go test` such as -race, it makes inputs by chance alone, without the fuzzer's counters. It then shares what was
+# compiled with these flags. To compile the core with counters takes minutes, which a short run is not worth.
 set -euo pipefail
 [[ ${1:-} =~ ^[1-9][0-9]*[smh]$ ]] || { echo "fuzz.sh: the time is a number with s, m or h behind it, such as 10m" >&2; exit 2; }
 if (($# == 1)); then
@@ -21,12 +24,21 @@ if (($# == 1)); then
 	exit
 fi
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+log=$work/log
 # One worker. Without its limit the go command may spend a minute on making one new input smaller, and tries no other meanwhile.
+fuzz() {
+	if [ -z "${FUZZBUILD:-}" ]; then
+		go test -vet=off -run '^$' -fuzz "^$3\$" -fuzztime "$1" -fuzzminimizetime 1s -parallel 1 "$2"
+		return
+	fi
+	# shellcheck disable=SC2086 # several flags
+	go test -vet=off $FUZZBUILD -c -o "$work/run" "$2" && cd "$(go list -f '{{.Dir}}' "$2")" &&
+		"$work/run" -test.run '^$' -test.fuzz "^$3\$" -test.fuzztime "$1" -test.fuzzminimizetime 1s -test.parallel 1 -test.fuzzcachedir "$work"
+}
 run() {
-	go test -vet=off -run '^$' -fuzz "^$3\$" -fuzztime "$1" -fuzzminimizetime 1s -parallel 1 "$2" 2>&1 | tee "$log" |
-		awk -v "target=$3" '{ print target ": " $0; fflush() }'
+	fuzz "$@" 2>&1 | tee "$log" | awk -v "target=$3" '{ print target ": " $0; fflush() }'
 }
 # The go command may report the end of the time as a failure of the target, without a failing input (go.dev/issue/75804). This is no failure.
 ended() { grep -q '^    context deadline exceeded$' "$log" && ! grep -Eq 'Failing input written to |failure while testing seed corpus entry' "$log"; }
