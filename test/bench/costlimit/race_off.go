@@ -2,4 +2,5 @@
 
 package costlimit
 
-const instrumented = 1
+// detector multiplies the bytes.
+const detector = 1

@@ -2,4 +2,5 @@
 
 package costlimit
 
-const instrumented = 2
+// detector multiplies the bytes.
+const detector = 2
