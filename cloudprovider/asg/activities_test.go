@@ -133,14 +133,13 @@ func TestManyTypesMakeShortFailure(t *testing.T) {
 	config.InstanceTypes = types
 	w := newWorldOf(t, config, discovered).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
-	err := w.cache.Increase(klog.NewContext(t.Context(), logger), "a", 1)
+	ctx, said := logged(t, 5)
+	err := w.cache.Increase(ctx, "a", 1)
 	var failed *asg.LaunchError
 	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) >= 300,
 		"error = %.300v, want a LaunchError with 300 failures or more", err)
 	if text := err.Error(); len(text) > 2000 || !strings.Contains(text, "x0.large, x1.large, x2.large and 297 more us-west-2a") {
 		t.Errorf("error of %d bytes that begins with %.400s", len(text), text)
 	}
-	log := logger.GetSink().(ktesting.Underlier).GetBuffer().String()
-	assert.Equal(t, len(g.Zones), strings.Count(log, "AWS could not launch"), "lines of the log that say that AWS could not launch")
+	assert.Equal(t, len(g.Zones), strings.Count(said(), "AWS could not launch"), "lines of the log that say that AWS could not launch")
 }

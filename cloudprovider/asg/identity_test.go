@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"slices"
@@ -13,8 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"k8s.io/klog/v2"
-	"k8s.io/klog/v2/textlogger"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -314,16 +311,15 @@ func TestSettledNameOutlivesMajority(t *testing.T) {
 
 func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 1), ofCluster("b1", "joins-b", 1)).started()
-	var log bytes.Buffer
-	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
+	ctx, said := logged(t, 0)
 	require.Len(t, names(w.cache.Snapshot()), 2, "groups, want both while our name is not known")
 	w.cache.SeeCluster(ctx, ownership.Evidence{})
 	for range 2 {
 		w.cache.SeeCluster(ctx, ownership.Evidence{Nodes: w.members("a1")})
 	}
 	assert.Empty(t, cmp.Diff([]string{"b1"}, foreign(w.cache.Snapshot())), "groups of other clusters (-want +got)")
-	assert.Equalf(t, 1, strings.Count(log.String(), "Settled the name"),
-		"times the log says that the name is settled, want once:\n%s", log.String())
+	assert.Equalf(t, 1, strings.Count(said(), "Settled the name"),
+		"times the log says that the name is settled, want once:\n%s", said())
 	assert.True(t, w.wakes(), "nobody hears that there are other groups now")
 	require.NoError(t, w.aws.PutLaunchTemplate(fakeaws.LaunchTemplate{Name: "joins-b2", Versions: []fakeaws.LaunchTemplateVersion{
 		{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join a"}}}))

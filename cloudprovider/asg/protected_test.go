@@ -10,8 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"k8s.io/klog/v2"
-	"k8s.io/klog/v2/textlogger"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -56,12 +54,12 @@ func TestProtectedInstancesBeyondDesiredCapacityCanGo(t *testing.T) {
 // Others fill the place of an instance that goes with the desired capacity unchanged, and AWS launches none. The log does not say that it does.
 func TestKeptInstancesAreInPlaceOfAReplacement(t *testing.T) {
 	t.Parallel()
-	w, log := protected(t, 2), &lines{}
-	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(log), textlogger.Verbosity(1))))
+	w := protected(t, 2)
+	ctx, said := logged(t, 1)
 	w.must(w.cache.Replace(ctx, "a", w.ids("a")[:1]))
 	w.listed(3)
 	w.wantDesired(2)
-	assert.Contains(t, log.String(), "desiredCapacityStays=true", "log")
+	assert.Contains(t, said(), "desiredCapacityStays=true", "log")
 }
 
 func TestDeferredProtectedInstancesAreNamed(t *testing.T) {

@@ -3,7 +3,6 @@ package asg_test
 import (
 	"context"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"k8s.io/klog/v2"
-	"k8s.io/klog/v2/textlogger"
+	"k8s.io/klog/v2/ktesting"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -169,22 +168,10 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 	}
 }
 
-// lines is a log that several goroutines write.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+// logged returns a context with a log up to the verbosity, which said returns.
+func logged(t *testing.T, verbosity int) (ctx context.Context, said func() string) {
+	logger := ktesting.NewLogger(ktesting.NopTL{}, ktesting.NewConfig(ktesting.BufferLogs(true), ktesting.Verbosity(verbosity)))
+	return klog.NewContext(t.Context(), logger), logger.GetSink().(ktesting.Underlier).GetBuffer().String
 }
 
 // Most clusters have no zonal shift, and many a role lacks the permission to see one. Neither is news, as before the autoscaler looked.
@@ -201,8 +188,7 @@ func TestShiftOfAClusterThatCannotBeSeenIsNoNews(t *testing.T) {
 		"a group enables shifts, no permission": {group: shiftable("a"), fault: fakeaws.Fault{Code: "AccessDeniedException"}, lines: 1},
 	} {
 		t.Run(name, bubbled(func(t *testing.T) {
-			var log lines
-			ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(4))))
+			ctx, said := logged(t, 4)
 			other := ofEKS("b", "other")
 			other.ClusterShiftedZones = []string{"us-west-2a"}
 			w := newWorld(t, tt.group, other).with(func(o *asg.Options) { o.Cluster = "prod" })
@@ -217,8 +203,8 @@ func TestShiftOfAClusterThatCannotBeSeenIsNoNews(t *testing.T) {
 			ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 			defer cancel()
 			w.must(w.cache.Run(ctx))
-			got := strings.Count(strings.ToLower(log.String()), "zonal shifts")
-			assert.Equalf(t, tt.lines, got, "lines about zonal shifts:\n%s", log.String())
+			got := strings.Count(strings.ToLower(said()), "zonal shifts")
+			assert.Equalf(t, tt.lines, got, "lines about zonal shifts:\n%s", said())
 		}))
 	}
 }
