@@ -34,7 +34,9 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 		routes.Profiling{}.Install(paths)
 	}
 	if status != nil {
-		paths.NotFoundHandler(status)
+		paths.Handle(pages.Path, status)
+		paths.HandlePrefix(pages.Path+"/", status)
+		paths.Handle(pages.Path+".json", status)
 	}
 	return paths
 }
