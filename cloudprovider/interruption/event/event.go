@@ -34,7 +34,7 @@ type Event struct {
 	// State is the instance's new state for StateChange, such as "shutting-down". For interruptions it is the action:
 	// "terminate", "stop" or "hibernate". For lifecycle hooks it is ReplaceRootVolume, or empty.
 	State string
-	// Starts is when a scheduled change begins, or reserved capacity is taken back, zero if unknown.
+	// AWS begins a scheduled change, or takes reserved capacity back, at Starts. It is zero if AWS does not say.
 	Starts time.Time
 	// Code is the type of the scheduled change, such as AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED. All events about one change have its ARN.
 	Code, ARN string

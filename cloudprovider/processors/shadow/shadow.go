@@ -203,14 +203,15 @@ func (s *Shadow) read(waited map[types.UID]*waiting, now time.Time) {
 	s.groups = s.Provider.View().Snapshot()
 	for _, g := range s.groups.Groups() {
 		was := before.Group(g.Name)
-		switch {
-		case was == nil:
+		if was == nil {
 			continue
-		case g.DesiredCapacity <= was.DesiredCapacity, g.Held() <= was.Held():
+		}
+		grown := min(g.Held()-was.Held(), g.DesiredCapacity-was.DesiredCapacity)
+		if grown <= 0 {
 			s.lowered(was, g)
 			continue
 		}
-		nodes := decision.Sides[int]{Leader: g.InstancesFor(min(g.Held()-was.Held(), g.DesiredCapacity-was.DesiredCapacity))}
+		nodes := decision.Sides[int]{Leader: g.InstancesFor(grown)}
 		asked, late := false, false
 		for _, pods := range []map[types.UID]*waiting{waited, s.pods} {
 			for _, w := range pods {

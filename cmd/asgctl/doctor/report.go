@@ -20,7 +20,7 @@ const (
 	NotChecked = "not-checked" // nothing of it could be checked
 )
 
-// Report is what asgctl doctor prints. Its checks have no control characters but line ends.
+// Report holds the checks that asgctl doctor prints. They have no control characters but line ends.
 type Report struct {
 	Version  string    `json:"version"`
 	At       time.Time `json:"at"`

@@ -16,7 +16,7 @@ const (
 	highestPort = 32000
 )
 
-// reserved is how long a port that was found belongs to its finder, who closes it first and then starts the program that listens there.
+// Nobody else finds a port for the time reserved. Its finder closes it meanwhile, and starts the program that listens there.
 const reserved = time.Minute
 
 // Listen listens on a port of 127.0.0.1 that nobody else listens on, and that no process on this machine has found within a minute.
